@@ -1,0 +1,45 @@
+// ndshare/registry.hpp: what is shared, by whom. Looks without taking a lock or a place in the
+// peer table, so it answers while everybody else is stuck.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "ndshare/spec.hpp"
+
+namespace ndshare {
+
+enum class Kind { array, stream, service };
+using Fields = std::vector<std::pair<std::string, Spec>>;  // in declared order
+
+struct Info {
+    std::string name;
+    Kind kind = Kind::array;
+    Fields specs;                                   // one, named "", for an array
+    std::uint64_t nbytes = 0;                       // of the values, without the pages around them
+    std::uint64_t footprint_bytes = 0;              // memory actually taken (st_blocks)
+    std::uint64_t generation = 0;                   // larger for each memory under one name
+    bool persistent = false;
+    std::string path;                               // opens with numpy.load(path, mmap_mode="r+")
+    std::string attrs_json;                         // "{}" when none were set
+    std::vector<int> holders;                       // pids of the living peers
+    std::map<std::string, std::uint64_t> counters;  // version, peers, writing, incomplete
+    bool dtype_aligned = false;                     // numpy.dtype(..., align=True)
+};
+
+// Names matched by a shell pattern (fnmatch(3); "*" also matches "/"), sorted; within
+// NDSHARE_NAMESPACE only. Segments that cannot be read are left out (ls never fails for one of
+// many); info() says what is wrong with one.
+std::vector<Info> ls(std::string_view pattern = "*");
+Info info(std::string_view name);
+
+// Removes the name; whoever holds the memory keeps it. false: there was none.
+bool unlink(std::string_view name);
+
+// Bytes an array of this spec will take, its pages included, before it is created.
+std::uint64_t footprint(const Spec& spec);
+
+}  // namespace ndshare

@@ -1,0 +1,40 @@
+// ndshare/wait.hpp: time, and waiting for several things at once.
+#pragma once
+#include <chrono>
+#include <cstddef>
+#include <span>
+
+namespace ndshare {
+
+// Every duration converts to it without loss, so no template is needed in any signature:
+// wait(1s), wait(500us), wait(forever), wait(0s).
+using Timeout = std::chrono::nanoseconds;
+inline constexpr Timeout forever = Timeout::max();
+
+class Array;
+
+// One thing to wait for. Like pollfd: refers, does not own; the thing outlives it.
+class Waitable {
+ public:
+    explicit(false) Waitable(Array& array) noexcept : array_(&array) {}
+    bool ready() const noexcept { return ready_; }
+
+ private:
+    friend std::size_t wait(std::span<Waitable>, Timeout);
+    Array* array_;
+    bool ready_ = false;
+};
+
+// How many things are ready; 0 = timed out. Sleeps in one futex_waitv (Linux 5.16), where that is
+// absent in poll(2) over fileno(). At most 128 things (futex_waitv's limit): invalid_argument.
+// A thing is ready when its own wait() would not sleep: news, or an error that it would raise.
+// Threads: any. Reports nothing to the handles: call their wait() or read() next.
+std::size_t wait(std::span<Waitable> things, Timeout timeout = forever);
+
+// Called in every wait of this library on the waiting thread, at least every 100 ms and after each
+// signal. May throw: the wait ends and the exception passes to its caller, nothing is lost.
+// For bindings: Python installs PyErr_CheckSignals here. nullptr: none (the default).
+// Threads: set it once, before other threads wait.
+void set_interrupt_check(void (*check)()) noexcept;
+
+}  // namespace ndshare

@@ -1,0 +1,75 @@
+"""The PNG: some frames of the whole job, side by side, under one line of text.
+
+What belongs here: choosing them while their number is still unknown, and laying them out.
+"""
+
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+TILES = 12
+COLUMNS = 4
+TILE_WIDTH = 400
+MARGIN = 8
+HEADER = 40
+GROUND = (24, 26, 30)
+TEXT = (235, 235, 235)
+
+
+class ContactSheet:
+    """Collects tiles evenly over a job of any length, in bounded memory, and writes the sheet.
+
+    Every n-th picture is kept; when twice as many are kept as fit, every second one goes and n
+    doubles. So what remains is spread evenly, wherever the job ends.
+    """
+
+    def __init__(self) -> None:
+        self._every = 1
+        self._kept: list[tuple[int, Image.Image]] = []
+        self._always: list[tuple[int, Image.Image]] = []
+
+    def offer(self, index: int, picture: Image.Image, *, always: bool = False) -> None:
+        """The job's picture number `index` (from 0, ascending); `always`: it must be shown."""
+        if always:
+            if len(self._always) < TILES // 2:
+                self._always.append((index, _tile(picture)))
+        elif index % self._every == 0:
+            self._kept.append((index, _tile(picture)))
+            if len(self._kept) >= 2 * TILES:
+                self._every *= 2
+                self._kept = [kept for kept in self._kept if kept[0] % self._every == 0]
+
+    def chosen(self) -> list[int]:
+        """The indices of the tiles on the sheet, ascending."""
+        return [index for index, _ in self._chosen()]
+
+    def save(self, path: Path, title: str) -> bool:
+        """Writes the PNG; False, and no file, if nothing was offered."""
+        tiles = [tile for _, tile in self._chosen()]
+        if not tiles:
+            return False
+        columns = min(COLUMNS, len(tiles))
+        rows = -(-len(tiles) // columns)
+        step_x, step_y = tiles[0].width + MARGIN, tiles[0].height + MARGIN
+        size = (columns * step_x + MARGIN, rows * step_y + MARGIN + HEADER)
+        sheet = Image.new("RGB", size, GROUND)
+        font = ImageFont.load_default(20)
+        ImageDraw.Draw(sheet).text((MARGIN, MARGIN), title, fill=TEXT, font=font)
+        for place, tile in enumerate(tiles):
+            row, column = divmod(place, columns)
+            sheet.paste(tile, (MARGIN + column * step_x, HEADER + MARGIN + row * step_y))
+        sheet.save(path)
+        return True
+
+    def _chosen(self) -> list[tuple[int, Image.Image]]:
+        room = TILES - len(self._always)
+        count = min(room, len(self._kept))
+        # First and last are always among them, the rest at equal distances.
+        places = [round(i * (len(self._kept) - 1) / max(1, count - 1)) for i in range(count)]
+        spread = [self._kept[place] for place in places]
+        return sorted(spread + self._always, key=lambda tile: tile[0])
+
+
+def _tile(picture: Image.Image) -> Image.Image:
+    height = max(1, round(picture.height * TILE_WIDTH / picture.width))
+    return picture.resize((TILE_WIDTH, height), Image.Resampling.LANCZOS)

@@ -1,0 +1,82 @@
+"""What a job counted, and what follows from it. What belongs here: numbers with their units, no text."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+
+class FrameResult(NamedTuple):
+    """One answered frame. `latency_ns`: from the start of the write that asks until the boxes are in
+    the parent's hands; `model_ns`: the part of it that the model's process spent on detection."""
+
+    number: int
+    faces: int
+    best_score: float
+    latency_ns: int
+    model_ns: int
+    pid: int
+    asked_again: bool
+
+
+@dataclass
+class Summary:
+    """The whole job. Bytes are what was copied between private and shared memory."""
+
+    title: str
+    frames: int = 0
+    frames_with_faces: int = 0
+    faces: int = 0
+    deaths: int = 0
+    asked_again: int = 0
+    frame_nbytes: int = 0
+    result_nbytes: int = 0
+    wall_ns: int = 0
+    interrupted: bool = False
+    paths: list[Path] = field(default_factory=list)
+    latencies_ns: list[int] = field(default_factory=list)
+    model_times_ns: list[int] = field(default_factory=list)
+
+    def add(self, result: FrameResult) -> None:
+        """Counts one answered frame.
+
+        A frame that was asked again counts everywhere but in the times: its latency is that of a
+        process start, which would hide what the arrays and the model need.
+        """
+        self.frames += 1
+        self.faces += result.faces
+        self.frames_with_faces += result.faces > 0
+        if result.asked_again:
+            self.asked_again += 1
+        else:
+            self.latencies_ns.append(result.latency_ns)
+            self.model_times_ns.append(result.model_ns)
+
+    def latency_ms(self, percentile: float) -> float:
+        """A percentile of the latency in milliseconds; nan without frames."""
+        return _percentile(self.latencies_ns, percentile) / 1e6
+
+    def model_ms(self, percentile: float) -> float:
+        """A percentile of the model's time in milliseconds; nan without frames."""
+        return _percentile(self.model_times_ns, percentile) / 1e6
+
+    @property
+    def model_share(self) -> float:
+        """The model's part of all latency, 0 to 1; nan without frames."""
+        whole = sum(self.latencies_ns)
+        return sum(self.model_times_ns) / whole if whole else float("nan")
+
+    @property
+    def copied_nbytes(self) -> int:
+        """All bytes copied into and out of the two arrays.
+
+        Each frame is written once and read once by the model, once more for each time it was asked
+        again (it still lay in shared memory: it is not written again); each result likewise.
+        """
+        asked = self.frames + self.asked_again
+        return self.frame_nbytes * (self.frames + asked) + self.result_nbytes * 2 * self.frames
+
+
+def _percentile(values: list[int], percentile: float) -> float:
+    return float(np.percentile(values, percentile)) if values else float("nan")

@@ -1,0 +1,39 @@
+#include "platform/record_lock.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+
+#include "base/check.h"
+
+namespace ndshare::platform {
+namespace {
+struct flock one_byte(short type, std::uint64_t byte) {
+    struct flock lock {};
+    lock.l_type = type;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = static_cast<off_t>(byte);
+    lock.l_len = 1;
+    return lock;
+}
+}  // namespace
+
+bool try_record_lock(int fd, std::uint64_t byte) {
+    struct flock lock = one_byte(F_WRLCK, byte);
+    if (retry_on_signal([&] { return fcntl(fd, F_OFD_SETLK, &lock); }) == 0) return true;
+    if (errno == EAGAIN || errno == EACCES) return false;
+    throw SystemError(errno, "fcntl(F_OFD_SETLK)");
+}
+
+void record_unlock(int fd, std::uint64_t byte) noexcept {
+    struct flock lock = one_byte(F_UNLCK, byte);
+    (void)fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+bool is_locked_by_another(int fd, std::uint64_t byte) {
+    struct flock lock = one_byte(F_WRLCK, byte);
+    NDSHARE_SYSCALL("fcntl(F_OFD_GETLK)", fcntl(fd, F_OFD_GETLK, &lock));
+    return lock.l_type != F_UNLCK;
+}
+
+}  // namespace ndshare::platform
