@@ -139,7 +139,7 @@ std::byte* map(int fd, std::uint64_t offset_bytes, std::size_t bytes, bool write
 }
 
 void map_zeros(std::byte* at, std::size_t bytes) noexcept {
-    (void)mmap(at, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    (void)mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 }
 
 void unmap(std::byte* at, std::size_t bytes) noexcept { (void)munmap(at, bytes); }

@@ -33,7 +33,7 @@ void write_exactly(int fd, const void* in, std::size_t bytes, std::uint64_t offs
 // Shared mapping. at != nullptr: over what is there (MAP_FIXED).
 std::byte* map(int fd, std::uint64_t offset_bytes, std::size_t bytes, bool writeable,
                std::byte* at = nullptr);
-// Private zeros, read-only, over a former mapping: what a view sees when fork could not attach.
+// Private zeros over a former mapping: what a view sees when fork could not attach the child.
 void map_zeros(std::byte* at, std::size_t bytes) noexcept;
 void unmap(std::byte* at, std::size_t bytes) noexcept;
 // Leaves the mapping out of core dumps: a crash with a large array would write it to disk first.

@@ -1,18 +1,20 @@
-"""The main job on real input: a parent that decodes video, a model in its own process, two named arrays.
+"""The main job on real input: video in a parent, a model in its own process, two named arrays.
 
 What belongs here: one job per module, nothing that the library itself needs.
 
     app.py            the command `ndshare demo`: options, exit codes
     inputs.py         which video, which model; what is said when a package or file is missing
-    job.py            the parent's loop: decode, ask, wait, collect
+    job.py            the parent's loop: decode, ask, collect, count
+    exchange.py       the two arrays and the model process, seen from the parent
     supervisor.py     the model process as the parent sees it: start, death, restart, end
     model_process.py  the other program: it knows two names and a model file
     records.py        the dtypes of the two arrays
-    blazeface.py      face detection around the network: resize, anchors, decode, suppress (NumPy only)
+    blazeface.py      face detection around the network, in NumPy: resize, anchors, suppression
     detector.py       the network itself, run by LiteRT
     video.py          decoding and encoding (PyAV)
     drawing.py        boxes on an image (Pillow)
     contact_sheet.py  the PNG
+    collector.py      the files that a job leaves behind
     summary.py        what was counted, and the percentiles of it
     report.py         the live table, the plain lines and the final summary (Rich)
 

@@ -2,4 +2,4 @@
 
 from ndshare.demo.app import app
 
-app(prog_name="python -m ndshare.demo")
+app(prog_name="ndshare demo")

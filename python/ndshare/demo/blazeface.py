@@ -133,7 +133,8 @@ def overlap(box: Floats, boxes: Floats) -> Floats:
     common = np.prod(np.clip(high - low, 0, None), axis=1)
     area = np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), axis=1)
     union = np.prod(np.clip(box[2:] - box[:2], 0, None)) + area - common
-    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    ratio: Floats = np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    return ratio
 
 
 def suppress(

@@ -19,7 +19,7 @@ TEXT = (235, 235, 235)
 class ContactSheet:
     """Collects tiles evenly over a job of any length, in bounded memory, and writes the sheet.
 
-    Every n-th picture is kept; when twice as many are kept as fit, every second one goes and n
+    Every n-th picture is kept; when four times as many are kept as fit, every second goes and n
     doubles. So what remains is spread evenly, wherever the job ends.
     """
 
@@ -35,7 +35,7 @@ class ContactSheet:
                 self._always.append((index, _tile(picture)))
         elif index % self._every == 0:
             self._kept.append((index, _tile(picture)))
-            if len(self._kept) >= 2 * TILES:
+            if len(self._kept) >= 4 * TILES:
                 self._every *= 2
                 self._kept = [kept for kept in self._kept if kept[0] % self._every == 0]
 

@@ -32,7 +32,7 @@ class FaceDetector:
     """BlazeFace: RGB images in, boxes and scores out. Belongs to one thread."""
 
     def __init__(self, model: Path, threads: int = 1) -> None:
-        """Loads the model file. ModelRefused if it is no BlazeFace network; ImportError without LiteRT."""
+        """Loads the model file. ModelRefused if it is no BlazeFace; ImportError without LiteRT."""
         self._interpreter = _load(model, threads)
         inputs = self._interpreter.get_input_details()
         outputs = self._interpreter.get_output_details()
@@ -58,7 +58,8 @@ class FaceDetector:
         `image` is RGB, uint8, (height, width, 3).
         """
         if self._letterbox is None or self._shape != image.shape:
-            self._letterbox = blazeface.Letterbox(*image.shape[:2], self._layout.size)
+            height, width = image.shape[:2]
+            self._letterbox = blazeface.Letterbox(height, width, self._layout.size)
             self._shape = image.shape
         self._interpreter.set_tensor(self._input, self._letterbox(image))
         self._interpreter.invoke()

@@ -33,6 +33,4 @@ def frame_dtype(height: int, width: int) -> np.dtype[Any]:
 
     `time_ns` is when the frame was taken, by the clock of `time.time_ns()`; `image` is RGB, uint8.
     """
-    return np.dtype(
-        [("number", "<u8"), ("time_ns", "<i8"), ("image", "u1", (height, width, 3))]
-    )
+    return np.dtype([("number", "<u8"), ("time_ns", "<i8"), ("image", "u1", (height, width, 3))])

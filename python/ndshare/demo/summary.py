@@ -1,4 +1,7 @@
-"""What a job counted, and what follows from it. What belongs here: numbers with their units, no text."""
+"""What a job counted, and what follows from it.
+
+What belongs here: numbers with their units, no text.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,8 +11,11 @@ import numpy as np
 
 
 class FrameResult(NamedTuple):
-    """One answered frame. `latency_ns`: from the start of the write that asks until the boxes are in
-    the parent's hands; `model_ns`: the part of it that the model's process spent on detection."""
+    """One answered frame.
+
+    `latency_ns`: from the start of the write that asks until the boxes are in the parent's hands;
+    `model_ns`: the part of it that the model's process spent on resizing, inference and decoding.
+    """
 
     number: int
     faces: int
@@ -22,7 +28,7 @@ class FrameResult(NamedTuple):
 
 @dataclass
 class Summary:
-    """The whole job. Bytes are what was copied between private and shared memory."""
+    """The whole job. `problem` is what ended it early, or kept it from its task, in one line."""
 
     title: str
     frames: int = 0
@@ -34,6 +40,7 @@ class Summary:
     result_nbytes: int = 0
     wall_ns: int = 0
     interrupted: bool = False
+    problem: str | None = None
     paths: list[Path] = field(default_factory=list)
     latencies_ns: list[int] = field(default_factory=list)
     model_times_ns: list[int] = field(default_factory=list)
@@ -53,19 +60,11 @@ class Summary:
             self.latencies_ns.append(result.latency_ns)
             self.model_times_ns.append(result.model_ns)
 
-    def latency_ms(self, percentile: float) -> float:
-        """A percentile of the latency in milliseconds; nan without frames."""
-        return _percentile(self.latencies_ns, percentile) / 1e6
-
-    def model_ms(self, percentile: float) -> float:
-        """A percentile of the model's time in milliseconds; nan without frames."""
-        return _percentile(self.model_times_ns, percentile) / 1e6
-
     @property
     def model_share(self) -> float:
-        """The model's part of all latency, 0 to 1; nan without frames."""
+        """The model's part of all latency, 0 to 1; 0 without frames."""
         whole = sum(self.latencies_ns)
-        return sum(self.model_times_ns) / whole if whole else float("nan")
+        return sum(self.model_times_ns) / whole if whole else 0.0
 
     @property
     def copied_nbytes(self) -> int:
@@ -78,5 +77,7 @@ class Summary:
         return self.frame_nbytes * (self.frames + asked) + self.result_nbytes * 2 * self.frames
 
 
-def _percentile(values: list[int], percentile: float) -> float:
-    return float(np.percentile(values, percentile)) if values else float("nan")
+def percentiles_ms(times_ns: list[int]) -> tuple[float, float]:
+    """The 50th and the 99th percentile in milliseconds, of at least one time in nanoseconds."""
+    p50, p99 = np.percentile(times_ns, [50, 99]) / 1e6
+    return float(p50), float(p99)

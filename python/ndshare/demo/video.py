@@ -6,7 +6,7 @@ from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, cast
 
 import av
 import numpy as np
@@ -93,8 +93,7 @@ class VideoSource:
                     width, height = picture.width, picture.height
                 # A stream may change its size on the way; the shared array does not.
                 rgb = picture.reformat(width=width, height=height, format="rgb24")
-                image: NDArray[np.uint8] = rgb.to_ndarray()
-                yield image
+                yield np.asarray(rgb.to_ndarray(), np.uint8)
         except av.FFmpegError as error:
             raise self._refuse("cannot be decoded", error) from error
 
@@ -113,7 +112,8 @@ class VideoFile:
             (name, options) for name, options in ENCODERS if name in av.codecs_available
         )
         self._container = av.open(str(path), "w")
-        self._stream = self._container.add_stream(codec, rate=rate, options=dict(options))
+        stream = self._container.add_stream(codec, rate=rate, options=dict(options))
+        self._stream = cast(av.VideoStream, stream)  # by the codec's name; PyAV cannot know
         self._stream.width, self._stream.height = width, height
         self._stream.pix_fmt = "yuv420p"
 

@@ -1,0 +1,129 @@
+"""The model process as its parent sees it: started, alive or dead, started again, ended.
+
+What belongs here: the life of one child process. That it is ready is its own word through a pipe;
+that it is dead is the kernel's word through the process handle. Neither is concluded from time.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from ndshare.demo.inputs import InputError
+from ndshare.demo.model_process import EXIT_REFUSED, READY
+
+MAX_DEATHS_IN_A_ROW = 3
+"""A model that dies this often without one answer in between is not started again."""
+
+STOP_TIMEOUT = 10.0
+"""Seconds a process gets to end when asked to; then it is killed. Only politeness depends on it."""
+
+
+class ModelFailed(RuntimeError):
+    """The model process cannot be kept running. The text is one line."""
+
+
+class ModelProcess:
+    """The separate program that looks at frames. It is told two names and a model file."""
+
+    def __init__(self, frames_name: str, faces_name: str, model: Path) -> None:
+        """Starts nothing yet."""
+        # -P: the same package as ours, whatever folder the demo is run in.
+        self._command = [sys.executable, "-P", "-m", "ndshare.demo.model_process"]
+        self._command += [frames_name, faces_name, "--model", str(model)]
+        self._process: subprocess.Popen[str] | None = None
+        # A file, not a pipe: nobody has to read it for the child to go on writing.
+        self._errors = tempfile.TemporaryFile("w+", errors="replace")
+        self._deaths_in_a_row = 0
+
+    @property
+    def pid(self) -> int:
+        """The process id of the current process; 0 before the first start."""
+        return self._process.pid if self._process else 0
+
+    def start(self) -> None:
+        """Starts the process and returns when it says that it is ready.
+
+        InputError if it refuses the model file; ModelFailed if it does not come up.
+        """
+        while True:
+            self._errors.seek(0)
+            self._errors.truncate()
+            # A group of its own: Ctrl-C in the terminal is for the parent, which then ends the job
+            # in order; the child hears of it from the parent.
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                text=True,
+                process_group=0,
+            )
+            assert self._process.stdout is not None
+            # The kernel ends this line, too: a dead process has closed its end of the pipe.
+            if self._process.stdout.readline().strip() == READY:
+                return
+            if self._process.wait() == EXIT_REFUSED:
+                raise InputError(f"--model {self._last_words()}")
+            self._count_death()
+
+    def died(self) -> bool:
+        """Whether the process has ended, by the kernel's word."""
+        return self._process is not None and self._process.poll() is not None
+
+    def wait_end(self) -> None:
+        """Waits until the process has ended; for when something else already told that it is."""
+        if self._process is not None:
+            self._process.wait()
+
+    def restart(self) -> None:
+        """Starts it again after its death. ModelFailed if it died too often without an answer."""
+        assert self._process is not None and self._process.stdout is not None
+        self._process.stdout.close()
+        self._count_death()
+        self.start()
+
+    def answered(self) -> None:
+        """Says that the process did its work: earlier deaths no longer count."""
+        self._deaths_in_a_row = 0
+
+    def how_it_ended(self) -> str:
+        """In words: the signal or the exit status of the ended process."""
+        code = self._process.returncode if self._process else None
+        if code is not None and code < 0:
+            return f"killed by {signal.Signals(-code).name}"
+        return f"exit status {code}"
+
+    def kill(self) -> None:
+        """kill -9: no goodbye, no cleanup, wherever it is just now."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Asks it to end and waits until it has. May be called at any time, and again."""
+        if self._process is not None:
+            if self._process.poll() is None:
+                self._process.terminate()
+                try:
+                    self._process.wait(STOP_TIMEOUT)
+                except subprocess.TimeoutExpired:
+                    self._process.kill()
+                    self._process.wait()
+            if self._process.stdout is not None:
+                self._process.stdout.close()
+        self._errors.close()
+
+    def _count_death(self) -> None:
+        self._deaths_in_a_row += 1
+        if self._deaths_in_a_row >= MAX_DEATHS_IN_A_ROW:
+            raise ModelFailed(
+                f"the model process ended {self._deaths_in_a_row} times without an answer "
+                f"({self.how_it_ended()}): {self._last_words()}"
+            )
+
+    def _last_words(self) -> str:
+        self._errors.seek(0)
+        lines = [line for line in self._errors.read().splitlines() if line.strip()]
+        return lines[-1] if lines else "it said nothing"

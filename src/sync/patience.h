@@ -1,0 +1,88 @@
+// sync/patience.h: how a wait waits. It looks for a moment (spinning, where there is a second CPU),
+// then sleeps in slices of 20 to 80 ms. Between slices it asks its caller whether to go on: that is
+// how close() from another thread, a signal, the death of a peer and a wake that was lost with its
+// sender are noticed, each within 100 ms, without a heartbeat.
+// Threads: one a Patience; SpinBudget any.
+#pragma once
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+
+#include "platform/clock.h"
+#include "platform/cpu.h"
+
+namespace ndshare::sync {
+
+inline constexpr std::int64_t kSliceFirstNs = 20'000'000;
+inline constexpr std::int64_t kSliceMaxNs = 80'000'000;
+
+// How long the waits of one handle look before they sleep: longer after a look that was answered,
+// shorter after one in vain. Relaxed throughout: a stale value spins a little longer or shorter.
+class SpinBudget {
+ public:
+    // negative: adaptive; 0: never; else that long.
+    explicit SpinBudget(std::int64_t fixed_ns = -1) : fixed_ns_(fixed_ns) {}
+    std::int64_t ns() const noexcept {
+        if (platform::usable_cpu_count() < 2) return 0;
+        return fixed_ns_ >= 0 ? fixed_ns_ : adaptive_ns_.load(std::memory_order_relaxed);
+    }
+    void answered() noexcept { set(std::min(ns() * 2, kMaxNs)); }
+    void in_vain() noexcept { set(std::max(ns() / 2, kMinNs)); }
+
+ private:
+    static constexpr std::int64_t kMinNs = 2'000, kMaxNs = 50'000;
+    void set(std::int64_t value) noexcept {
+        if (fixed_ns_ < 0) adaptive_ns_.store(value, std::memory_order_relaxed);
+    }
+    const std::int64_t fixed_ns_;
+    std::atomic<std::int64_t> adaptive_ns_{20'000};
+};
+
+class Patience {
+ public:
+    // go_on: called between slices; throws to end the wait. May be empty.
+    Patience(std::int64_t timeout_ns, SpinBudget& spin, std::function<void()> go_on = {})
+        : deadline_(timeout_ns), spin_(spin), go_on_(std::move(go_on)) {}
+
+    bool over() const noexcept { return deadline_.passed(); }
+    std::int64_t left_ns() const noexcept { return deadline_.left_ns(); }
+
+    // Looks until look() is true or the budget is spent; true when it was.
+    template <class Look>
+    bool spin_until(Look look) {
+        if (look()) return true;
+        const std::int64_t budget = std::min(spin_.ns(), left_ns());
+        if (budget <= 0) return false;
+        const std::int64_t end = platform::monotonic_ns() + budget;
+        do {
+            for (int k = 0; k < 32; ++k) {
+                platform::spin_pause();
+                if (look()) {
+                    spin_.answered();
+                    return true;
+                }
+            }
+        } while (platform::monotonic_ns() < end);
+        spin_.in_vain();
+        return false;
+    }
+
+    // The next sleep's length; each is longer than the one before.
+    std::int64_t next_slice_ns() noexcept {
+        const std::int64_t slice = std::min(slice_ns_, left_ns());
+        slice_ns_ = std::min(slice_ns_ * 2, kSliceMaxNs);
+        return slice;
+    }
+    void ask_whether_to_go_on() const {
+        if (go_on_) go_on_();
+    }
+
+ private:
+    platform::Deadline deadline_;
+    SpinBudget& spin_;
+    std::function<void()> go_on_;
+    std::int64_t slice_ns_ = kSliceFirstNs;
+};
+
+}  // namespace ndshare::sync

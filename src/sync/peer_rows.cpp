@@ -1,0 +1,104 @@
+#include "sync/peer_rows.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/fault.h"
+#include "platform/record_lock.h"
+#include "sync/atomics.h"
+
+namespace ndshare::sync {
+namespace {
+
+using layout::Control;
+using layout::kRowCount;
+
+void raise_high_water(Control control, std::size_t row) {
+    auto& word = control.words().row_high_water;
+    std::uint32_t seen = Atomics::load_acquire(word);
+    // SYNC(row-high-water): whoever sees the mark may touch the row's page.
+    while (seen <= row &&
+           !Atomics::compare_exchange(word, seen, static_cast<std::uint32_t>(row + 1))) {
+    }
+}
+
+std::size_t rows_in_use(Control control) {
+    // SYNC(row-high-water)
+    return std::min<std::size_t>(Atomics::load_acquire(control.words().row_high_water), kRowCount);
+}
+
+bool try_take(int fd, Control control, std::size_t row) {
+    if (!platform::try_record_lock(fd, row)) return false;
+    NDSHARE_FAULT_POINT("peer_rows.after_lock");
+    // SYNC(row-epoch): from here a lock word of the row's former holder is a dead one's.
+    const std::uint64_t epoch = Atomics::load_relaxed(control.row(row).epoch);  // ours alone now
+    Atomics::store_release(control.row(row).epoch, (epoch + 1) & (~std::uint64_t{0} >> kEpochShift));
+    NDSHARE_FAULT_POINT("peer_rows.after_epoch");
+    return true;
+}
+
+}  // namespace
+
+std::uint64_t take_row_unsigned(int fd, Control control,
+                                void (*reserve_row)(int, Control, std::size_t)) {
+    const auto owner_in = [&](std::size_t row) {
+        return owner_word(row, Atomics::load_relaxed(control.row(row).epoch));  // ours alone
+    };
+    const std::size_t in_use = rows_in_use(control);
+    // Rows that say they are free, then a new one, then those whose holder may have died.
+    for (std::size_t row = 0; row < in_use; ++row) {
+        // Relaxed: a stale pid only changes the order in which rows are tried.
+        if (Atomics::load_relaxed(control.row(row).pid) == 0 && try_take(fd, control, row)) {
+            return owner_in(row);
+        }
+    }
+    for (std::size_t row = in_use; row < kRowCount; ++row) {
+        reserve_row(fd, control, row);
+        raise_high_water(control, row);
+        if (try_take(fd, control, row)) return owner_in(row);
+    }
+    for (std::size_t row = 0; row < kRowCount; ++row) {
+        if (try_take(fd, control, row)) return owner_in(row);
+    }
+    throw Invalid("too many peers: " + std::to_string(kRowCount) +
+                  " processes hold it already; close it in one of them");
+}
+
+std::uint64_t take_row(int fd, Control control, const PeerIdentity& who,
+                       void (*reserve_row)(int, Control, std::size_t)) {
+    const std::uint64_t owner = take_row_unsigned(fd, control, reserve_row);
+    sign_row(control, row_of(owner), who);
+    NDSHARE_FAULT_POINT("peer_rows.after_sign");
+    return owner;
+}
+
+void sign_row(Control control, std::size_t row, const PeerIdentity& who) {
+    auto& words = control.row(row);
+    // Relaxed but for pid: readers of a row check what it leads to; a mixed one leads nowhere.
+    Atomics::store_relaxed(words.fd, who.fd);
+    Atomics::store_relaxed(words.pid_namespace, who.pid_namespace);
+    // SYNC(row-signed)
+    Atomics::store_release(words.pid, who.pid);
+}
+
+void clear_row(Control control, std::size_t row) {
+    Atomics::store_release(control.row(row).pid, std::uint32_t{0});
+}
+
+std::vector<Peer> living_peers(int fd, Control control, std::size_t own_row) {
+    std::vector<Peer> peers;
+    const std::size_t in_use = rows_in_use(control);
+    for (std::size_t row = 0; row < in_use; ++row) {
+        // SYNC(row-signed)
+        const std::uint32_t pid = Atomics::load_acquire(control.row(row).pid);
+        if (pid == 0) continue;
+        if (row != own_row && !platform::is_locked_by_another(fd, row)) continue;
+        // Relaxed: whoever uses them checks what they lead to.
+        peers.push_back({row,
+                         {pid, Atomics::load_relaxed(control.row(row).fd),
+                          Atomics::load_relaxed(control.row(row).pid_namespace)}});
+    }
+    return peers;
+}
+
+}  // namespace ndshare::sync

@@ -1,0 +1,39 @@
+// sync/peer_rows.h: a process's place in a segment. It is taken by the kernel's record lock on the
+// row's byte, through the description that the process's mappings are made with, and so lasts
+// exactly as long as the mapping. The words in the row only say who it is.
+// Threads: attach and leave once each; count any. Processes: any. Blocks: no.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "layout/control.h"
+#include "sync/owner.h"
+
+namespace ndshare::sync {
+
+struct PeerIdentity {
+    std::uint32_t pid = 0, fd = 0;
+    std::uint64_t pid_namespace = 0;
+};
+struct Peer {
+    std::size_t row = 0;
+    PeerIdentity who;
+};
+
+// Takes a free row through fd and signs it. Returns this holding's owner word.
+// reserve_row(row): makes the row's page real memory before it is touched; may throw.
+// Throws Invalid("too many peers …") when all rows are held by the living.
+std::uint64_t take_row(int fd, layout::Control control, const PeerIdentity& who,
+                       void (*reserve_row)(int fd, layout::Control control, std::size_t row));
+// fork, prepare side: locks a row through the child's future description; returns the owner word.
+// The child signs it, when it knows its pid.
+std::uint64_t take_row_unsigned(int fd, layout::Control control,
+                                void (*reserve_row)(int, layout::Control, std::size_t));
+void sign_row(layout::Control control, std::size_t row, const PeerIdentity& who);
+// Before the mapping goes: the next one need not ask the kernel whether the row is free.
+void clear_row(layout::Control control, std::size_t row);
+
+// The living; own_row (kRowCount for observers) counts without asking the kernel.
+std::vector<Peer> living_peers(int fd, layout::Control control, std::size_t own_row);
+
+}  // namespace ndshare::sync

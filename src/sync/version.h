@@ -1,0 +1,191 @@
+// sync/version.h: an array's version word, and the three verbs around it: write, read, wait.
+//
+// Invariants: (1) odd means that a write runs or was left; only the holder of the write lock changes
+// the word. (2) Odd and nobody holds the lock: the last write was left unfinished, its holder died
+// or gave up; the word stays odd until a write completes. (3) Completed writes = word / 2.
+// (4) A copy is consistent when the word was even before it and the same after it.
+// Source of (4): Lameter's sequence locks; the fences after H.-J. Boehm, "Can seqlocks get along
+// with programming language memory models?", MSPC 2012.
+// Threads: begin and finish under api/local_lock.h; the others any. Processes: any.
+// Blocks: read and wait. A crash leaves invariant 2.
+#pragma once
+#include <cstdint>
+
+#include "base/fault.h"
+#include "layout/control.h"
+#include "sync/patience.h"
+#include "sync/read_turn.h"
+#include "sync/write_lock.h"
+
+namespace ndshare::sync {
+
+enum class ReadOutcome { consistent, incomplete, timed_out };
+enum class WaitOutcome { newer, incomplete, timed_out };
+
+constexpr std::uint64_t completed(std::uint64_t version_word) { return version_word >> 1; }
+constexpr bool is_odd(std::uint64_t version_word) { return (version_word & 1) != 0; }
+
+template <class Ground>
+class Version {
+ public:
+    Version(layout::ControlWords& words, Ground& ground)
+        : words_(words), ground_(ground), lock_(words.lock, ground), turn_(words.turn, ground) {}
+
+    std::uint64_t load() const { return ground_.load_acquire(words_.version); }
+    // Invariant 2: odd, and nobody living inside.
+    bool is_incomplete() {
+        const std::uint64_t seen = load();
+        if (!is_odd(seen) || lock_.held_by_the_living()) return false;
+        // The lock was free while the word was seen: if it still is the same, nobody is finishing.
+        return load() == seen;
+    }
+
+    // ---- writing --------------------------------------------------------------------------------
+    // false: timed out. From here to finish() or leave() the caller is alone with the memory.
+    bool lock(std::uint64_t me, Patience& patience) {
+        turn_.let_pass(patience);
+        return lock_.acquire(me, patience);
+    }
+    void unlock(std::uint64_t me) noexcept { lock_.release(me); }
+    // REQUIRES: locked. After it readers know that the bytes are changing.
+    void begin() {
+        NDSHARE_FAULT_POINT("version.before_odd");
+        // Relaxed: only the holder writes the word.
+        ground_.store_relaxed(words_.version, ground_.load_relaxed(words_.version) | 1);
+        // SYNC(version-odd): whoever sees a byte stored after this sees the odd word afterwards.
+        ground_.fence_release();
+        NDSHARE_FAULT_POINT("version.after_odd");
+    }
+    // The new bytes are the version. Returns the number of completed writes.
+    std::uint64_t finish(std::uint64_t me) noexcept {
+        NDSHARE_FAULT_POINT_QUIET("version.before_even");
+        const std::uint64_t even = (ground_.load_relaxed(words_.version) | 1) + 1;
+        // SYNC(version-even): makes the bytes visible to whoever sees the even word. As a locked
+        // instruction it also drains the non-temporal stores that large copies use.
+        // SYNC(need-wake): the word first, then the look whether somebody sleeps.
+        ground_.exchange_seq_cst(words_.version, even);
+        NDSHARE_FAULT_POINT_QUIET("version.after_even");
+        lock_.release(me);
+        wake_sleepers();
+        return completed(even);
+    }
+    // Gives up: the word stays odd, everybody is told until a write completes.
+    void leave(std::uint64_t me) noexcept {
+        NDSHARE_FAULT_POINT_QUIET("version.before_leave");
+        lock_.release(me);
+        wake_sleepers();
+    }
+    void wake_sleepers() noexcept {
+        // SYNC(need-wake): if the sleeper's flag is not seen here, it sees our word.
+        if (ground_.load_seq_cst(words_.need_wake) == 0) return;
+        ground_.exchange_seq_cst(words_.need_wake, std::uint32_t{0});
+        NDSHARE_FAULT_POINT_QUIET("version.before_wake");
+        ground_.wake_all(words_.version);
+    }
+
+    // ---- reading --------------------------------------------------------------------------------
+    // copy(progress) copies bytes that may be changing and calls progress() between pieces, which
+    // answers false when the rest is not worth copying. version: of the consistent copy.
+    template <class Copy>
+    ReadOutcome read(Copy copy, Patience& patience, std::uint32_t nonce, std::uint64_t& version) {
+        for (int attempt = 0; attempt < kOptimisticAttempts; ++attempt) {
+            const ReadOutcome outcome = attempt_read(copy, patience, version, [](auto) {});
+            if (outcome != ReadOutcome::timed_out || patience.over()) return outcome;
+        }
+        return read_in_turn(copy, patience, nonce, version);
+    }
+
+    // ---- waiting --------------------------------------------------------------------------------
+    // Until more than since writes were completed.
+    WaitOutcome wait_newer(std::uint64_t since, Patience& patience, std::uint64_t& version) {
+        std::uint64_t seen = 0;
+        const auto look = [&] {
+            seen = load();
+            return !is_odd(seen) && completed(seen) > since;
+        };
+        bool spun = false;
+        for (;;) {
+            const bool news = spun ? look() : patience.spin_until(look);
+            spun = true;
+            if (news || (is_odd(seen) && completed(seen) > since)) {
+                if (!news && is_incomplete()) return WaitOutcome::incomplete;
+                version = completed(seen);
+                return WaitOutcome::newer;
+            }
+            if (is_odd(seen) && is_incomplete()) return WaitOutcome::incomplete;
+            if (patience.over()) return WaitOutcome::timed_out;
+            sleep_while(seen, patience);
+        }
+    }
+
+    // A sleep that a finish, a leave or a slice's end interrupts; also a step of waits for several.
+    void sleep_while(std::uint64_t seen, Patience& patience) {
+        if (announce_sleep(seen)) {
+            ground_.sleep(words_.version, static_cast<std::uint32_t>(seen),
+                          patience.next_slice_ns());
+        }
+        patience.ask_whether_to_go_on();
+    }
+    // Asks the next finish for a wake; false: the word is no longer seen, do not sleep.
+    bool announce_sleep(std::uint64_t seen) {
+        // SYNC(need-wake): the flag first, then the look at the word.
+        ground_.store_seq_cst(words_.need_wake, std::uint32_t{1});
+        return ground_.load_seq_cst(words_.version) == seen;
+    }
+
+ private:
+    static constexpr int kOptimisticAttempts = 3;
+
+    // One copy, once nobody writes. timed_out: torn, or (patience is over) still being written.
+    template <class Copy, class Step>
+    ReadOutcome attempt_read(Copy& copy, Patience& patience, std::uint64_t& version, Step step) {
+        std::uint64_t before = 0;
+        const auto look = [&] { return !is_odd(before = load()); };
+        bool spun = false;
+        while (!(spun ? look() : patience.spin_until(look))) {
+            spun = true;
+            if (is_incomplete()) return ReadOutcome::incomplete;
+            if (patience.over()) return ReadOutcome::timed_out;
+            sleep_while(before, patience);
+        }
+        NDSHARE_FAULT_POINT("version.before_copy");
+        // SYNC(version-even): pairs with the acquire in load().
+        copy([&] {
+            step(0);
+            return ground_.load_relaxed(words_.version) == before;  // stale: one piece in vain
+        });
+        // SYNC(version-odd): a byte stored after an odd word makes that word visible below.
+        ground_.fence_acquire();
+        NDSHARE_FAULT_POINT("version.after_copy");
+        if (ground_.load_relaxed(words_.version) != before) return ReadOutcome::timed_out;
+        version = completed(before);
+        return ReadOutcome::consistent;
+    }
+
+    template <class Copy>
+    ReadOutcome read_in_turn(Copy& copy, Patience& patience, std::uint32_t nonce,
+                             std::uint64_t& version) {
+        for (;;) {
+            while (!turn_.ask(nonce)) {
+                if (patience.over()) return ReadOutcome::timed_out;
+                turn_.let_pass(patience);
+            }
+            ReadOutcome outcome = ReadOutcome::timed_out;
+            try {
+                outcome = attempt_read(copy, patience, version, [&](auto) { turn_.progress(); });
+            } catch (...) {
+                turn_.done();
+                throw;
+            }
+            turn_.done();
+            if (outcome != ReadOutcome::timed_out || patience.over()) return outcome;
+        }
+    }
+
+    layout::ControlWords& words_;
+    Ground& ground_;
+    WriteLock<Ground> lock_;
+    ReadTurn<Ground> turn_;
+};
+
+}  // namespace ndshare::sync
