@@ -46,6 +46,13 @@ struct OpenOptions {
     bool expect_dtype = true;  // false: only the shape of expect counts
 };
 
+// Thrown where specs differ; holds both. Errc::spec_mismatch.
+struct SpecMismatch : Error {
+    SpecMismatch(const std::string& operation, const std::string& name, const Spec& expected,
+                 const Spec& found);
+    Spec expected, found;
+};
+
 // Move-only handle. Threads: any, at once; close() from any thread wakes its waiters. Processes:
 // any; after fork() the child's copy goes on under a place of its own.
 // Blocks: create (reserving memory), read, write, wait.

@@ -8,6 +8,9 @@ namespace ndshare::platform {
 std::int64_t monotonic_ns() noexcept;  // CLOCK_MONOTONIC
 std::int64_t realtime_ns() noexcept;   // CLOCK_REALTIME
 
+// Ends early on a signal. Blocks: yes.
+void sleep_ns(std::int64_t ns) noexcept;
+
 inline constexpr std::int64_t kForeverNs = std::numeric_limits<std::int64_t>::max();
 
 // The instant at which a timeout ends; kForeverNs never does, 0 and less are over at once.

@@ -31,4 +31,8 @@ class Fd {
     int fd_ = -1;
 };
 
+// from's description under to's number; from's own number is given back. noexcept, for a child
+// between fork() and its return: the kernel fails only for numbers that are not open.
+void move_descriptor(Fd& from, const Fd& to) noexcept;
+
 }  // namespace ndshare::platform

@@ -49,6 +49,12 @@ std::optional<FileStatus> status_at(int folder, const std::string& name) {
     throw SystemError(errno, "fstatat");
 }
 
+std::optional<FileStatus> status_behind(const std::string& path) noexcept {
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0) return std::nullopt;
+    return convert(status);
+}
+
 std::optional<Fd> open_folder(int parent, const std::string& name, bool follow) {
     const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW);
     const int fd = retry_on_signal([&] { return openat(parent, name.c_str(), flags); });

@@ -1,6 +1,6 @@
 // sync/attrs_cell.h: a small text that changes whole or not at all. Two places; the count's parity
 // says which holds; a writer fills the other one and then raises the count. Killed anywhere, it
-// leaves the old text. Threads: read any; write under api/local_lock.h and the attrs lock word.
+// leaves the old text. Threads: read any; write under sync/local_lock.h and the attrs lock word.
 // Processes: any. Blocks: no (read retries while changes overtake it).
 #pragma once
 #include <cstdint>

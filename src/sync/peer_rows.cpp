@@ -40,7 +40,7 @@ bool try_take(int fd, Control control, std::size_t row) {
 }  // namespace
 
 std::uint64_t take_row_unsigned(int fd, Control control,
-                                void (*reserve_row)(int, Control, std::size_t)) {
+                                const ReserveRow& reserve_row) {
     const auto owner_in = [&](std::size_t row) {
         return owner_word(row, Atomics::load_relaxed(control.row(row).epoch));  // ours alone
     };
@@ -53,7 +53,7 @@ std::uint64_t take_row_unsigned(int fd, Control control,
         }
     }
     for (std::size_t row = in_use; row < kRowCount; ++row) {
-        reserve_row(fd, control, row);
+        reserve_row(row);
         raise_high_water(control, row);
         if (try_take(fd, control, row)) return owner_in(row);
     }
@@ -65,7 +65,7 @@ std::uint64_t take_row_unsigned(int fd, Control control,
 }
 
 std::uint64_t take_row(int fd, Control control, const PeerIdentity& who,
-                       void (*reserve_row)(int, Control, std::size_t)) {
+                       const ReserveRow& reserve_row) {
     const std::uint64_t owner = take_row_unsigned(fd, control, reserve_row);
     sign_row(control, row_of(owner), who);
     NDSHARE_FAULT_POINT("peer_rows.after_sign");

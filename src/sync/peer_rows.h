@@ -4,6 +4,7 @@
 // Threads: attach and leave once each; count any. Processes: any. Blocks: no.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "layout/control.h"
@@ -20,15 +21,17 @@ struct Peer {
     PeerIdentity who;
 };
 
+// Makes a row's page real memory before it is touched; may throw.
+using ReserveRow = std::function<void(std::size_t row)>;
+
 // Takes a free row through fd and signs it. Returns this holding's owner word.
-// reserve_row(row): makes the row's page real memory before it is touched; may throw.
 // Throws Invalid("too many peers …") when all rows are held by the living.
 std::uint64_t take_row(int fd, layout::Control control, const PeerIdentity& who,
-                       void (*reserve_row)(int fd, layout::Control control, std::size_t row));
+                       const ReserveRow& reserve_row);
 // fork, prepare side: locks a row through the child's future description; returns the owner word.
 // The child signs it, when it knows its pid.
 std::uint64_t take_row_unsigned(int fd, layout::Control control,
-                                void (*reserve_row)(int, layout::Control, std::size_t));
+                                const ReserveRow& reserve_row);
 void sign_row(layout::Control control, std::size_t row, const PeerIdentity& who);
 // Before the mapping goes: the next one need not ask the kernel whether the row is free.
 void clear_row(layout::Control control, std::size_t row);

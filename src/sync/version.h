@@ -6,7 +6,7 @@
 // (4) A copy is consistent when the word was even before it and the same after it.
 // Source of (4): Lameter's sequence locks; the fences after H.-J. Boehm, "Can seqlocks get along
 // with programming language memory models?", MSPC 2012.
-// Threads: begin and finish under api/local_lock.h; the others any. Processes: any.
+// Threads: begin and finish under sync/local_lock.h; the others any. Processes: any.
 // Blocks: read and wait. A crash leaves invariant 2.
 #pragma once
 #include <cstdint>
@@ -101,18 +101,17 @@ class Version {
         std::uint64_t seen = 0;
         const auto look = [&] {
             seen = load();
-            return !is_odd(seen) && completed(seen) > since;
+            return completed(seen) > since;
         };
         bool spun = false;
         for (;;) {
             const bool news = spun ? look() : patience.spin_until(look);
             spun = true;
-            if (news || (is_odd(seen) && completed(seen) > since)) {
-                if (!news && is_incomplete()) return WaitOutcome::incomplete;
+            if (is_odd(seen) && is_incomplete()) return WaitOutcome::incomplete;
+            if (news) {
                 version = completed(seen);
                 return WaitOutcome::newer;
             }
-            if (is_odd(seen) && is_incomplete()) return WaitOutcome::incomplete;
             if (patience.over()) return WaitOutcome::timed_out;
             sleep_while(seen, patience);
         }

@@ -4,7 +4,7 @@
 // (2) Only the holder clears it, or anyone once the kernel says that the holder is dead, by CAS from
 // the exact word. (3) What the lock protects tells by itself whether it was left unfinished: a
 // recovery frees the word and judges nothing.
-// Threads: one of a process at a time (api/local_lock.h stands before it). Processes: any.
+// Threads: one of a process at a time (sync/local_lock.h stands before it). Processes: any.
 // Blocks: acquire. A crash leaves a word that the next one recovers.
 #pragma once
 #include <cstdint>

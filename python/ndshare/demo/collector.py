@@ -34,7 +34,8 @@ class Collector:
         count = result.faces
         picture = annotate(frame.image, faces["boxes"][:count], faces["scores"][:count], caption)
         if self._video is None:
-            self._video = VideoFile(self._video_path, *picture.size, self._source.rate)
+            width, height = picture.size
+            self._video = VideoFile(self._video_path, width, height, self._source.rate)
         self._video.add(np.asarray(picture))
         self._sheet.offer(result.number - 1, picture, always=result.asked_again)
 

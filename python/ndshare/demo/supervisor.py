@@ -4,6 +4,7 @@ What belongs here: the life of one child process. That it is ready is its own wo
 that it is dead is the kernel's word through the process handle. Neither is concluded from time.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -73,10 +74,11 @@ class ModelProcess:
         """Whether the process has ended, by the kernel's word."""
         return self._process is not None and self._process.poll() is not None
 
-    def wait_end(self) -> None:
-        """Waits until the process has ended; for when something else already told that it is."""
+    def wait_end(self, timeout: float) -> None:
+        """Waits for the end of the process, at most `timeout` seconds; died() tells the outcome."""
         if self._process is not None:
-            self._process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout)
 
     def restart(self) -> None:
         """Starts it again after its death. ModelFailed if it died too often without an answer."""

@@ -93,7 +93,9 @@ class VideoSource:
                     width, height = picture.width, picture.height
                 # A stream may change its size on the way; the shared array does not.
                 rgb = picture.reformat(width=width, height=height, format="rgb24")
-                yield np.asarray(rgb.to_ndarray(), np.uint8)
+                image = np.asarray(rgb.to_ndarray(), np.uint8)
+                # Phones store portrait pictures lying on their side, with a note to turn them.
+                yield np.rot90(image, round(picture.rotation / 90)) if picture.rotation else image
         except av.FFmpegError as error:
             raise self._refuse("cannot be decoded", error) from error
 

@@ -1,0 +1,81 @@
+"""Every example runs as a person would run it, in its own processes, and leaves nothing behind."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ndshare
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+ALONE = ("five_by_five.py", "asyncio_reader.py")
+TOGETHER = ("two_programs_writer.py", "two_programs_reader.py")
+WATCHDOG = 120  # seconds; far from what an example needs, so only a hang meets it
+
+
+@pytest.fixture(autouse=True)
+def own_namespace(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Names of a test of its own: so ls() shows what this test left behind, and nothing else."""
+    monkeypatch.setenv("NDSHARE_NAMESPACE", f"test-{os.getpid()}-{abs(hash(request.node.name))}")
+
+
+def start(example: str, *arguments: str) -> subprocess.Popen[str]:
+    """An example in a process of its own."""
+    command = [sys.executable, str(EXAMPLES / example), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    """Standard output of a process that must end well."""
+    try:
+        output, errors = process.communicate(timeout=WATCHDOG)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    assert errors == ""
+    return output
+
+
+def test_no_python_example_is_left_out() -> None:
+    assert sorted(path.name for path in EXAMPLES.glob("*.py")) == sorted(ALONE + TOGETHER)
+
+
+def test_five_by_five_shows_zeros_and_then_the_ones_of_the_child() -> None:
+    lines = finish(start("five_by_five.py")).splitlines()
+    zeros = [
+        "[[0. 0. 0. 0. 0.]",
+        *[" [0. 0. 0. 0. 0.]"] * 3,
+        " [0. 0. 0. 0. 0.]]",
+    ]
+    assert lines == [*zeros, "[[1. 0. 0. 0. 0.]", *zeros[1:]]
+    assert ndshare.ls() == []
+
+
+@pytest.mark.parametrize("first", TOGETHER)
+def test_two_programs_find_each_other_whichever_is_first(first: str) -> None:
+    (second,) = set(TOGETHER) - {first}
+    processes = {example: start(example, "pair") for example in (first, second)}
+    outputs = {example: finish(process) for example, process in processes.items()}
+    assert outputs["two_programs_writer.py"].splitlines() == [
+        "the root of 2.0 is 1.4142135623730951",
+        "the root of 9.0 is 3.0",
+        "the root of 10.0 is 3.1622776601683795",
+    ]
+    assert outputs["two_programs_reader.py"].splitlines() == [
+        "opened pair: float64 (2,)",
+        "answered 2.0",
+        "answered 9.0",
+        "answered 10.0",
+    ]
+    assert ndshare.ls() == []
+
+
+def test_asyncio_reader_sees_the_last_value_of_both_arrays() -> None:
+    lines = finish(start("asyncio_reader.py", "both")).splitlines()
+    for name in ("both/left", "both/right"):
+        values = [int(line.split(": ")[1]) for line in lines if line.startswith(f"{name}: ")]
+        assert values == sorted(set(values))
+        assert values[-1] == 5
+    assert ndshare.ls() == []

@@ -1,0 +1,96 @@
+// api/book.h: from a name to memory. Two places, one name space: the book (a folder of links to
+// descriptors of living processes, for memory that the kernel holds) and the root (a folder of
+// files, for persistent arrays).
+//
+//   NDSHARE_DIR, default /dev/shm
+//     ndshare-UID/            0700
+//       pidns-INODE/          the book of one pid namespace
+//         .lock               one byte per hash of a name, locked while that name changes
+//         cam%2Ffront -> /proc/1234/fd/5
+//       files/                the root, unless NDSHARE_ROOT names one
+//         .lock
+//         weights.npy
+//
+// Invariants: (1) a name leads to complete memory only. (2) Every change of a name holds its byte of
+// .lock; looking takes none. (3) A link is believed only after what it leads to has said the same
+// name, user and pid namespace: pids and descriptor numbers are used again. (4) Nobody's failed
+// attempt changes what the name leads to.
+// Threads: any. Processes: any. Blocks: changes wait for other changes of the same name.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/segment.h"
+#include "layout/descriptor.h"
+#include "platform/fd.h"
+#include "platform/folder_watch.h"
+
+namespace ndshare::api {
+
+// What a name leads to, validated; the descriptor is open, nothing is mapped.
+struct Found {
+    platform::Fd fd;
+    MemoryId id;
+    layout::Description description;
+    std::uint64_t footprint_bytes = 0;
+    std::string path;  // /proc/… or the file's
+    bool persistent() const {
+        return (description.fields.flags & layout::kFlagPersistent) != 0;
+    }
+};
+
+// nullopt: the name leads to no living memory. Errors: CorruptBytes, Error(forbidden).
+// Takes the name's lock only when its link is stale: then others may hold the memory still, and
+// the link is led to one of them, or removed.
+std::optional<Found> find(const std::string& full_name);
+
+// Does the name lead to this memory still? other: to another one. Opens nothing.
+enum class Leads { here, elsewhere, nowhere };
+Leads where_leads(const std::string& full_name, const MemoryId& id);
+
+// Full names that begin with prefix, of both places, sorted. Some may be stale.
+std::vector<std::string> names(const std::string& prefix);
+
+// Exclusive right to change one name, in both places.
+class NameChange {
+ public:
+    explicit NameChange(const std::string& full_name);
+    ~NameChange();
+    NameChange(const NameChange&) = delete;
+
+    // As find(), without taking the lock again.
+    std::optional<Found> find() const;
+    // The name leads to fd (memory: of this process; persistent: its file) from now on, in one
+    // step, whatever it led to before.
+    void publish(int fd, bool persistent);
+    // Leads the name to another process's descriptor of the same memory.
+    void repoint(std::uint32_t pid, std::uint32_t fd);
+    bool remove();  // false: there was none
+
+ private:
+    struct Locked;
+    std::string full_name_;
+    std::unique_ptr<Locked> book_, root_;
+};
+
+// A new file for a persistent array, in the root, without a name.
+platform::Fd make_persistent_file(const std::string& full_name, std::uint32_t mode);
+
+// The process is about to let go of memory whose link leads here: to another holder with it, or
+// away with the name. Never throws; at worst the link is stale.
+void pass_name_on(const Segment& segment) noexcept;
+
+// The state word, of memory that may not be mapped here; and waking whoever sleeps on it.
+void set_state(const Found& found, std::uint32_t state);
+
+// Wakes when a name may have appeared.
+void watch_names(platform::FolderWatch& watch);
+
+std::string book_folder();        // as a path, for people
+std::string persistent_folder();  // as a path, for people
+
+}  // namespace ndshare::api

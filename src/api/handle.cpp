@@ -1,0 +1,163 @@
+#include "api/handle.h"
+
+#include "api/book.h"
+#include "api/interrupt.h"
+#include "base/check.h"
+#include "layout/name.h"
+#include "sync/bells.h"
+
+namespace ndshare {
+
+Array::Impl::Impl(std::shared_ptr<api::Segment> segment, std::string user_name, bool may_write,
+                  Timeout spin_time)
+    : name(std::move(user_name)),
+      writeable(may_write),
+      spin(spin_time.count()),
+      segment_(std::move(segment)) {
+    const layout::Description& d = segment_->description();
+    full_name = d.name;
+    spec = {.shape = d.shape,
+            .dtype = Dtype(std::string_view(d.dtype)),
+            .order = d.fortran() ? Order::fortran : Order::c,
+            .maxshape = {},
+            .aligned = d.aligned()};
+    nbytes = d.fields.data_bytes;
+    generation = d.fields.generation;
+    persistent = segment_->persistent();
+    bytes = segment_->data(writeable);
+}
+
+Array::Impl::~Impl() { close(); }
+
+void Array::Impl::saw(std::uint64_t version) noexcept {
+    // Only forwards; relaxed, see the member.
+    std::uint64_t known = seen.load(std::memory_order_relaxed);
+    while (known < version &&
+           !seen.compare_exchange_weak(known, version, std::memory_order_relaxed)) {
+    }
+}
+
+// ---- the gate -----------------------------------------------------------------------------------
+
+bool Array::Impl::enter() noexcept {
+    std::uint32_t users = users_.load(std::memory_order_relaxed);
+    do {
+        if (users == 0) return false;
+        // SYNC(handle-gate): sees segment_ as the constructor left it.
+    } while (!users_.compare_exchange_weak(users, users + 1, std::memory_order_seq_cst));
+    if (!closed()) return true;
+    leave();
+    return false;
+}
+
+void Array::Impl::leave() noexcept {
+    // SYNC(handle-gate): whoever is last lets the segment go, after all that the others did.
+    if (users_.fetch_sub(1, std::memory_order_seq_cst) != 1) return;
+    has_bell_.store(false, std::memory_order_relaxed);
+    if (bell_ && bell_->owner == segment_->owner()) {
+        sync::release_bell(segment_->control(), bell_->index, bell_->owner);
+    }
+    bell_.reset();
+    segment_.reset();
+}
+
+Array::Impl::Use::Use(Impl& impl, const char* operation) : impl_(impl) {
+    if (!impl.enter()) {
+        throw Error(Errc::closed, operation, impl.name, "this handle is closed; open it again");
+    }
+}
+
+void Array::Impl::close() noexcept {
+    if (closed_.exchange(true, std::memory_order_seq_cst)) return;
+    // Wakes this handle's own sleepers (others look again and sleep on).
+    sync::Ground::wake_all(segment_->control().words().version);
+    {
+        const std::lock_guard lock(bell_mutex_);
+        if (bell_) platform::ring_own(bell_->pipe);
+    }
+    leave();
+}
+
+// ---- checks -------------------------------------------------------------------------------------
+
+void Array::Impl::go_on(const char* operation, bool check_name) {
+    api::check_interrupt();
+    if (closed()) {
+        throw Error(Errc::closed, operation, name, "the handle was closed while waiting");
+    }
+    if (check_name) require_current(operation, *segment_);
+    // A replacer may have died before it said so; the book knows.
+    if (check_name && is_replaced(*segment_)) {
+        sync::Atomics::store_release(segment_->control().words().state,
+                                     static_cast<std::uint32_t>(layout::kReplaced));
+        require_current(operation, *segment_);
+    }
+}
+
+bool Array::Impl::is_replaced(api::Segment& segment) const {
+    if (sync::Atomics::load_acquire(segment.control().words().state) == layout::kReplaced) {
+        return true;
+    }
+    try {
+        return api::where_leads(full_name, segment.id()) == api::Leads::elsewhere;
+    } catch (const std::exception&) {
+        return false;  // not to be seen: nothing is known against it
+    }
+}
+
+void Array::Impl::require_current(const char* operation, api::Segment& segment) const {
+    if (sync::Atomics::load_acquire(segment.control().words().state) != layout::kReplaced) return;
+    throw Error(Errc::replaced, operation, name,
+                "the name has new memory (somebody created it with existing=\"replace\"); open it "
+                "again, this handle still reads the old one");
+}
+
+void Array::Impl::require_writeable(const char* operation) const {
+    if (writeable) return;
+    throw Error(Errc::forbidden, operation, name,
+                "opened read-only; open it with writeable=True to change it");
+}
+
+bool Array::Impl::is_ready(const Use& use) {
+    if (closed()) return true;
+    auto version = use.version();
+    const std::uint64_t word = version.load();
+    if (sync::completed(word) > seen.load(std::memory_order_relaxed)) return true;
+    if (sync::Atomics::load_acquire(use.segment().control().words().state) == layout::kReplaced) {
+        return true;
+    }
+    return sync::is_odd(word) && version.is_incomplete();
+}
+
+// ---- fileno -------------------------------------------------------------------------------------
+
+int Array::Impl::bell(const Use& use) {
+    api::Segment& segment = use.segment();
+    {
+        const std::lock_guard lock(bell_mutex_);
+        if (!bell_ || bell_->owner != segment.owner()) {
+            segment.reserve_bells();
+            Bell made{platform::make_bell_pipe(), 0, segment.owner()};
+            made.index = sync::claim_bell(segment.control(), segment.ground(), made.owner,
+                                          static_cast<std::uint32_t>(made.pipe.write_end.get()),
+                                          made.pipe.inode);
+            bell_ = std::move(made);
+            has_bell_.store(true, std::memory_order_relaxed);
+        }
+    }
+    refresh_bell(use);
+    const std::lock_guard lock(bell_mutex_);
+    return bell_->pipe.read_end.get();
+}
+
+void Array::Impl::refresh_bell(const Use& use) {
+    // Relaxed: a bell made meanwhile by another thread is refreshed by that thread.
+    if (!has_bell_.load(std::memory_order_relaxed)) return;
+    const std::lock_guard lock(bell_mutex_);
+    if (!bell_ || bell_->owner != use.segment().owner()) return;
+    platform::empty_bell(bell_->pipe);
+    sync::arm_bell(use.segment().control(), bell_->index);
+    if (is_ready(use)) platform::ring_own(bell_->pipe);
+}
+
+}  // namespace ndshare

@@ -1,0 +1,98 @@
+// api/handle.h: what an Array handle is behind the public header. Shared by the files that make up
+// its verbs: array.cpp, attrs.cpp, wait.cpp.
+// Threads: any. A Use keeps the segment through one operation, so close() may come at any time.
+#pragma once
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "api/segment.h"
+#include "ndshare/array.hpp"
+#include "platform/bell_pipe.h"
+#include "sync/patience.h"
+#include "sync/version.h"
+
+namespace ndshare {
+
+using ArrayVersion = sync::Version<sync::Ground>;
+
+struct Array::Impl {
+    Impl(std::shared_ptr<api::Segment> segment, std::string name, bool writeable, Timeout spin);
+    ~Impl();
+
+    // ---- constant after construction ------------------------------------------------------------
+    const std::string name;  // the user's
+    std::string full_name;
+    Spec spec;
+    std::size_t nbytes = 0;
+    std::uint64_t generation = 0;
+    const bool writeable;
+    bool persistent = false;
+    std::byte* bytes = nullptr;  // this handle's mapping: read-only or writeable
+
+    // ---- changing -------------------------------------------------------------------------------
+    sync::SpinBudget spin;
+    // What was read, written or waited for. Relaxed: one handle, one reader (two share a cursor).
+    std::atomic<std::uint64_t> seen{0};
+    void saw(std::uint64_t version) noexcept;
+
+    // ---- operations -----------------------------------------------------------------------------
+    // Keeps the segment for one operation. Throws Error(closed).
+    class Use {
+     public:
+        Use(Impl& impl, const char* operation);
+        ~Use() { impl_.leave(); }
+        Use(const Use&) = delete;
+        api::Segment& segment() const { return *impl_.segment_; }
+        std::shared_ptr<api::Segment> share() const { return impl_.segment_; }
+        ArrayVersion version() const {
+            return {segment().control().words(), segment().ground()};
+        }
+
+     private:
+        Impl& impl_;
+    };
+    bool closed() const noexcept { return closed_.load(std::memory_order_seq_cst); }
+    void close() noexcept;
+
+    // Between the slices of a wait. check_name: also ask the book whether the name moved on.
+    void go_on(const char* operation, bool check_name);
+    bool is_replaced(api::Segment& segment) const;
+    void require_current(const char* operation, api::Segment& segment) const;
+    void require_writeable(const char* operation) const;
+    // Would wait() return or throw?
+    bool is_ready(const Use& use);
+
+    // fileno(): made at the first call, again in a forked child.
+    int bell(const Use& use);
+    // The cursor moved: readable exactly while there is news.
+    void refresh_bell(const Use& use);
+
+ private:
+    bool enter() noexcept;
+    void leave() noexcept;
+
+    std::shared_ptr<api::Segment> segment_;
+    std::atomic<std::uint32_t> users_{1};  // the handle itself, and each Use; 0: segment_ is gone
+    std::atomic<bool> closed_{false};
+
+    struct Bell {
+        platform::BellPipe pipe;
+        std::size_t index = 0;
+        std::uint64_t owner = 0;  // of the process that claimed it
+    };
+    std::mutex bell_mutex_;
+    std::optional<Bell> bell_;
+    std::atomic<bool> has_bell_{false};
+};
+
+struct Array::Write::State {
+    std::shared_ptr<Impl> impl;
+    std::shared_ptr<api::Segment> segment;
+    std::uint64_t owner = 0;  // another one than the segment's: begun before a fork
+    bool open = true;
+};
+
+}  // namespace ndshare

@@ -1,0 +1,269 @@
+#include "api/segment.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <vector>
+
+#include "api/book.h"
+#include "base/check.h"
+#include "base/fault.h"
+#include "platform/folder.h"
+#include "platform/fork_hooks.h"
+#include "platform/memory.h"
+#include "platform/process.h"
+#include "sync/peer_rows.h"
+
+namespace ndshare::api {
+namespace {
+
+// Small mappings are not worth a system call at each attach: a dump of 64 KiB costs nothing.
+constexpr std::size_t kExcludeFromDumpsBytes = 64 << 10;
+
+// What this process holds. A Segment stays listed until its destructor has the mutex, so the fork
+// hooks, which have it, see every mapping there is.
+struct Held {
+    std::mutex mutex;
+    std::map<MemoryId, std::pair<Segment*, std::weak_ptr<Segment>>> segments;
+    std::vector<Segment*> ending;  // replaced in the map by a newer attachment, not yet unmapped
+    std::vector<int> closed_in_child;
+};
+Held& held() {
+    static auto* all = new Held;  // never destroyed: views may outlive static destructors
+    return *all;
+}
+
+sync::PeerIdentity signature(int fd) {
+    return {platform::identity().pid_in_proc, static_cast<std::uint32_t>(fd),
+            platform::identity().pid_namespace};
+}
+
+}  // namespace
+
+struct ForkHandler {
+    static void install() {
+        static const bool once = [] {
+            (void)platform::identity();
+            platform::install_fork_hooks({&prepare, &parent, &child});
+            std::atexit(&hand_over_all_names);
+            return true;
+        }();
+        (void)once;
+    }
+    template <class Step>
+    static void each(Step step) {
+        for (auto& [id, entry] : held().segments) step(*entry.first);
+        for (Segment* segment : held().ending) step(*segment);
+    }
+    static void prepare() {
+        held().mutex.lock();
+        each([](Segment& s) { s.prepare_fork(); });
+    }
+    static void parent() {
+        each([](Segment& s) { s.finish_fork_in_parent(); });
+        held().mutex.unlock();
+    }
+    static void child() {
+        platform::refresh_identity();
+        each([](Segment& s) { s.finish_fork_in_child(); });
+        for (const int fd : held().closed_in_child) platform::Fd{fd}.reset();
+        held().closed_in_child.clear();
+        platform::accept_fork();
+        held().mutex.unlock();
+    }
+};
+
+std::shared_ptr<Segment> Segment::attach(platform::Fd fd, const MemoryId& id,
+                                         layout::Description description) {
+    ForkHandler::install();
+    std::shared_ptr<Segment> living;  // outlives the lock: its destructor takes that too
+    const std::lock_guard lock(held().mutex);
+    const auto found = held().segments.find(id);
+    if (found != held().segments.end()) living = found->second.second.lock();
+    if (living) return living;
+    std::shared_ptr<Segment> made(new Segment(std::move(fd), id, std::move(description)));
+    if (found != held().segments.end()) {
+        held().ending.push_back(found->second.first);
+        found->second = {made.get(), made};
+    } else {
+        held().segments.emplace(id, std::pair(made.get(), std::weak_ptr(made)));
+    }
+    return made;
+}
+
+Segment::Segment(platform::Fd fd, const MemoryId& id, layout::Description description)
+    : id_(id), description_(std::move(description)), fd_(std::move(fd)) {
+    control_memory_ = platform::map(fd_.get(), description_.fields.control_offset_bytes,
+                                    control_span_bytes(), true);
+    control_ = layout::Control(control_memory_);
+    NDSHARE_FAULT_POINT("segment.after_map");
+    try {
+        owner_ = sync::take_row(fd_.get(), control_, signature(fd_.get()),
+                                [this](std::size_t row) { reserve_row(fd_.get(), row); });
+    } catch (...) {
+        unmap_all();
+        throw;
+    }
+    ground_ = sync::Ground(fd_.get(), control_, own_row());
+}
+
+Segment::~Segment() {
+    if (named_.load(std::memory_order_relaxed)) pass_name_on(*this);
+    const std::lock_guard lock(held().mutex);
+    const auto found = held().segments.find(id_);
+    if (found != held().segments.end() && found->second.first == this) {
+        held().segments.erase(found);
+    } else {
+        std::erase(held().ending, this);
+    }
+    if (!lost_in_fork_ && !platform::was_forked_raw()) sync::clear_row(control_, own_row());
+    unmap_all();
+    if (!fd_is_still_ours()) (void)fd_.release();
+    fd_.reset();
+}
+
+void Segment::require_attached() const {
+    if (platform::was_forked_raw()) {
+        throw Invalid("this process was made by clone() without fork handlers; open it again");
+    }
+    if (lost_in_fork_) {
+        throw Invalid("fork() could not give this child a place in it (descriptors or peers used "
+                      "up); open it again");
+    }
+}
+
+std::size_t Segment::control_span_bytes() const {
+    return description_.fields.file_bytes - description_.fields.control_offset_bytes;
+}
+
+void Segment::reserve_row(int fd, std::size_t row) const {
+    const std::uint64_t page = layout::kDescriptorPageBytes;
+    const std::uint64_t offset = (layout::kRowsOffset + row * sizeof(layout::Row)) / page * page;
+    if (offset == 0) return;  // the first page is reserved at creation
+    platform::reserve(fd, description_.fields.control_offset_bytes + offset, page);
+}
+
+void Segment::reserve_attrs() {
+    platform::reserve(fd(), description_.fields.control_offset_bytes + layout::kAttrsOffset,
+                      2 * layout::kAttrsCapacityBytes);
+}
+
+std::byte* Segment::data(bool writeable) {
+    const std::lock_guard lock(held().mutex);
+    std::byte*& at = data_[writeable ? 1 : 0];
+    if (at == nullptr) {
+        at = platform::map(fd_.get(), 0, data_span_bytes(), writeable);
+        if (data_span_bytes() >= kExcludeFromDumpsBytes) {
+            platform::exclude_from_dumps(at, data_span_bytes());
+        }
+    }
+    return at + description_.fields.data_offset_bytes;
+}
+
+void Segment::reserve_bells() {
+    platform::reserve(fd(), description_.fields.control_offset_bytes + layout::kBellsOffset,
+                      layout::kBellCount * sizeof(layout::Bell));
+}
+
+void Segment::unmap_all() noexcept {
+    for (std::byte*& at : data_) {
+        if (at != nullptr) platform::unmap(std::exchange(at, nullptr), data_span_bytes());
+    }
+    if (control_memory_ != nullptr) {
+        platform::unmap(std::exchange(control_memory_, nullptr), control_span_bytes());
+    }
+}
+
+bool Segment::fd_is_still_ours() const noexcept {
+    // closefrom(3) and the like close descriptors behind our back; the number may be a stranger's.
+    try {
+        const auto status = platform::status_of(fd_.get());
+        return MemoryId{status.device, status.inode} == id_;
+    } catch (const SystemError&) {
+        return false;
+    }
+}
+
+void Segment::prepare_fork() noexcept {
+    child_fd_.reset();
+    if (lost_in_fork_) return;
+    try {
+        // A description of the child's own: a lock belongs to the description, not the process.
+        auto fd = platform::open_file(-1, platform::descriptor_path(
+                                              platform::identity().pid_in_proc,
+                                              static_cast<std::uint32_t>(fd_.get())).c_str(), true);
+        if (!fd || !fd_is_still_ours()) return;
+        child_owner_ = sync::take_row_unsigned(fd->get(), control_, [&](std::size_t row) {
+            reserve_row(fd->get(), row);
+        });
+        child_fd_ = std::move(*fd);
+        NDSHARE_FAULT_POINT("fork.after_child_row");
+    } catch (...) {
+        child_fd_.reset();
+    }
+}
+
+void Segment::finish_fork_in_parent() noexcept { child_fd_.reset(); }
+
+void Segment::finish_fork_in_child() noexcept {
+    NDSHARE_FAULT_POINT_QUIET("fork.in_child");
+    write_local_.reset();
+    attrs_local_.reset();
+    named_ = false;
+    try {
+        if (!child_fd_) throw Invalid("no description");
+        // An inherited mapping would keep the parent's row locked after the parent's death.
+        platform::map(child_fd_.get(), description_.fields.control_offset_bytes,
+                      control_span_bytes(), true, control_memory_);
+        for (int writeable = 0; writeable < 2; ++writeable) {
+            if (data_[writeable] == nullptr) continue;
+            platform::map(child_fd_.get(), 0, data_span_bytes(), writeable == 1,
+                          data_[writeable]);
+            if (data_span_bytes() >= kExcludeFromDumpsBytes) {
+                platform::exclude_from_dumps(data_[writeable], data_span_bytes());
+            }
+        }
+        platform::move_descriptor(child_fd_, fd_);
+        owner_ = child_owner_;
+        ground_ = sync::Ground(fd_.get(), control_, own_row());
+        sync::sign_row(control_, own_row(), signature(fd_.get()));
+    } catch (...) {
+        lost_in_fork_ = true;
+        child_fd_.reset();
+        platform::map_zeros(control_memory_, control_span_bytes());
+        for (std::byte* at : data_) {
+            if (at != nullptr) platform::map_zeros(at, data_span_bytes());
+        }
+        if (!fd_is_still_ours()) (void)fd_.release();
+        fd_.reset();
+    }
+}
+
+Segment::ClosedInChild::ClosedInChild(int fd) : fd_(fd) {
+    ForkHandler::install();
+    const std::lock_guard lock(held().mutex);
+    held().closed_in_child.push_back(fd);
+}
+
+Segment::ClosedInChild::~ClosedInChild() {
+    const std::lock_guard lock(held().mutex);
+    std::erase(held().closed_in_child, fd_);
+}
+
+void hand_over_all_names() noexcept {
+    std::vector<std::shared_ptr<Segment>> living;
+    {
+        const std::lock_guard lock(held().mutex);
+        for (auto& [id, entry] : held().segments) {
+            if (auto segment = entry.second.lock()) living.push_back(std::move(segment));
+        }
+    }
+    for (auto& segment : living) {
+        if (segment->named_.exchange(false)) pass_name_on(*segment);
+        // The process ends now; its views may still be used by later exit handlers.
+        new std::shared_ptr<Segment>(std::move(segment));
+    }
+}
+
+}  // namespace ndshare::api
