@@ -46,6 +46,22 @@ struct OpenOptions {
     bool expect_dtype = true;  // false: only the shape of expect counts
 };
 
+namespace detail {
+// REQUIRES: memory holds spec, of dtype T and N dimensions.
+template <class T, std::size_t N>
+ArrayView<T, N> view_of(void* memory, const Spec& spec) {
+    std::array<std::int64_t, N> extents{}, strides{};
+    std::int64_t step = 1;
+    for (std::size_t k = 0; k < N; ++k) {
+        const std::size_t axis = spec.order == Order::c ? N - 1 - k : k;
+        extents[axis] = spec.shape[axis];
+        strides[axis] = step;
+        step *= spec.shape[axis];
+    }
+    return {static_cast<T*>(memory), extents, strides};
+}
+}  // namespace detail
+
 // Thrown where specs differ; holds both. Errc::spec_mismatch.
 struct SpecMismatch : Error {
     SpecMismatch(const std::string& operation, const std::string& name, const Spec& expected,
@@ -91,8 +107,7 @@ class Array {
     // a mutable view of a read-only handle.
     template <Element T, std::size_t N>
     ArrayView<T, N> view() const {
-        return {static_cast<T*>(data(Dtype::of<T>(), N, !std::is_const_v<T>)), extents<N>(),
-                strides<N>()};
+        return detail::view_of<T, N>(data(Dtype::of<T>(), N, !std::is_const_v<T>), spec());
     }
     std::span<const std::byte> bytes() const;
     std::span<std::byte> mutable_bytes() const;
@@ -117,7 +132,9 @@ class Array {
         Write& operator=(Write&&) = delete;
         ~Write();
         template <Element T, std::size_t N>
-        ArrayView<T, N> view() const;
+        ArrayView<T, N> view() const {
+            return detail::view_of<T, N>(data(Dtype::of<T>(), N), spec());
+        }
         std::span<std::byte> bytes() const;
         void commit();
 
@@ -125,6 +142,8 @@ class Array {
         friend class Array;
         struct State;
         explicit Write(std::unique_ptr<State> state);
+        void* data(const Dtype& dtype, std::size_t rank) const;
+        const Spec& spec() const noexcept;
         std::unique_ptr<State> state_;
     };
     // nullopt: timed out. Errors: forbidden (read-only), incomplete_write unless recover,
@@ -158,24 +177,6 @@ class Array {
     struct Impl;
     explicit Array(std::shared_ptr<Impl> impl);
     void* data(const Dtype& dtype, std::size_t rank, bool writeable) const;
-    void require_value_size(std::size_t bytes) const;
-    template <std::size_t N>
-    std::array<std::int64_t, N> extents() const {
-        std::array<std::int64_t, N> out{};
-        for (std::size_t k = 0; k < N; ++k) out[k] = spec().shape[k];
-        return out;
-    }
-    template <std::size_t N>
-    std::array<std::int64_t, N> strides() const {
-        std::array<std::int64_t, N> out{};
-        std::int64_t step = 1;
-        for (std::size_t k = 0; k < N; ++k) {
-            const std::size_t axis = spec().order == Order::c ? N - 1 - k : k;
-            out[axis] = step;
-            step *= spec().shape[axis];
-        }
-        return out;
-    }
     std::shared_ptr<Impl> impl_;
 };
 

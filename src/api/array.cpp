@@ -263,6 +263,16 @@ std::string Array::path() const {
     });
 }
 
+namespace {
+template <class Impl>
+void require_view(const char* operation, const Impl& impl, const Dtype& dtype, std::size_t rank) {
+    if (rank == impl.spec.shape.size() && dtype == impl.spec.dtype) return;
+    throw Error(Errc::spec_mismatch, operation, impl.name,
+                "asked for " + std::to_string(rank) + " dimensions of dtype " + dtype.str() +
+                    ", it has " + to_string(impl.spec));
+}
+}  // namespace
+
 // ---- live memory --------------------------------------------------------------------------------
 
 std::span<const std::byte> Array::bytes() const {
@@ -284,11 +294,7 @@ std::shared_ptr<std::byte> Array::memory() const {
 void* Array::data(const Dtype& dtype, std::size_t rank, bool writeable) const {
     const Impl::Use use(*impl_, "view");
     if (writeable) impl_->require_writeable("view");
-    if (rank != impl_->spec.shape.size() || !(dtype == impl_->spec.dtype)) {
-        throw Error(Errc::spec_mismatch, "view", impl_->name,
-                    "asked for " + std::to_string(rank) + " dimensions of dtype " + dtype.str() +
-                        ", it has " + to_string(impl_->spec));
-    }
+    require_view("view", *impl_, dtype, rank);
     return impl_->bytes;
 }
 
@@ -397,6 +403,13 @@ Array::Write::~Write() {
     version.leave(state_->owner);
     state_->segment->write_local().release();
     sync::ring_armed(state_->segment->control());
+}
+
+const Spec& Array::Write::spec() const noexcept { return state_->impl->spec; }
+
+void* Array::Write::data(const Dtype& dtype, std::size_t rank) const {
+    require_view("write", *state_->impl, dtype, rank);
+    return state_->impl->bytes;
 }
 
 std::span<std::byte> Array::Write::bytes() const {
