@@ -44,6 +44,7 @@ struct OpenOptions {
     Timeout spin = Timeout(-1);
     bool expect_shape = true;  // false: only the dtype of expect counts
     bool expect_dtype = true;  // false: only the shape of expect counts
+    bool full_name = false;    // true: the name contains its NDSHARE_NAMESPACE already
 };
 
 namespace detail {
@@ -137,11 +138,15 @@ class Array {
         }
         std::span<std::byte> bytes() const;
         void commit();
+        // REQUIRES: no byte was changed. Ends it without harm: counted as a write that changed
+        // nothing; an array that was incomplete before stays so.
+        void cancel();
 
      private:
         friend class Array;
         struct State;
         explicit Write(std::unique_ptr<State> state);
+        void end(bool commit);
         void* data(const Dtype& dtype, std::size_t rank) const;
         const Spec& spec() const noexcept;
         std::unique_ptr<State> state_;
@@ -156,6 +161,9 @@ class Array {
 
     // The version, once it is newer than what this handle had read, written or waited for when
     // wait() was called (or than since); nullopt: not in time. Errors: incomplete_write, replaced.
+    // What the cursor stands at; saw() moves it forwards by hand.
+    std::uint64_t seen() const noexcept;
+    void saw(std::uint64_t version);
     std::optional<std::uint64_t> wait(Timeout timeout = forever,
                                       std::optional<std::uint64_t> since = {});
     // Level-triggered: readable while wait(0) would return; only for poll, select and epoll.

@@ -39,6 +39,18 @@ Info info(std::string_view name);
 // Removes the name; whoever holds the memory keeps it. false: there was none.
 bool unlink(std::string_view name);
 
+// Where this process looks for names and persistent files, and which limits hold for new memory:
+// for people who ask why something does not fit or is not found.
+struct MemoryLimit {
+    std::string what, remedy;
+    std::uint64_t limit_bytes = 0, free_bytes = 0;  // free: after a margin for page tables
+};
+struct Places {
+    std::string names, files;
+    std::vector<MemoryLimit> limits;
+};
+Places where();
+
 // Bytes an array of this spec will take, its pages included, before it is created.
 std::uint64_t footprint(const Spec& spec);
 

@@ -37,4 +37,14 @@ std::size_t wait(std::span<Waitable> things, Timeout timeout = forever);
 // Threads: set it once, before other threads wait.
 void set_interrupt_check(void (*check)()) noexcept;
 
+// Around the part of an operation that spins or sleeps, on the waiting thread; an operation that
+// finds what it wants at once calls neither. For bindings: Python gives its interpreter lock away.
+// after gets what before returned, also when the wait ends by an exception.
+// Threads: set it once, before other threads wait.
+struct BlockingHooks {
+    void* (*before)() noexcept = nullptr;
+    void (*after)(void* token) noexcept = nullptr;
+};
+void set_blocking_hooks(const BlockingHooks& hooks) noexcept;
+
 }  // namespace ndshare

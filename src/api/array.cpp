@@ -173,7 +173,7 @@ Array Array::create(std::string_view given, const Spec& spec, std::span<const st
 Array Array::open(std::string_view given, const OpenOptions& options) {
     const std::string name(given);
     return in_operation("open", name, [&] {
-        const std::string full_name = full_name_of(name);
+        const std::string full_name = options.full_name ? name : full_name_of(name);
         const platform::Deadline deadline(options.timeout.count());
         std::optional<platform::FolderWatch> watch;
         for (;;) {
@@ -380,7 +380,8 @@ std::optional<Array::Write> Array::write(Timeout timeout, bool recover) {
             throw;
         }
         try {
-            if (sync::is_odd(version.load()) && !recover) throw incomplete("write", impl_->name);
+            state->healing = sync::is_odd(version.load());
+            if (state->healing && !recover) throw incomplete("write", impl_->name);
             version.begin();
         } catch (...) {
             version.unlock(owner);
@@ -416,21 +417,30 @@ std::span<std::byte> Array::Write::bytes() const {
     return {state_->impl->bytes, state_->impl->nbytes};
 }
 
-void Array::Write::commit() {
+void Array::Write::end(bool commit) {
     Impl& impl = *state_->impl;
     Segment& segment = *state_->segment;
     in_operation("write", impl.name, [&] {
-        if (!state_->open) throw Invalid("this write was committed already");
+        if (!state_->open) throw Invalid("this write has ended already");
         if (state_->owner != segment.owner()) {
             throw Invalid("this write was begun before fork(); the parent ends it");
         }
         state_->open = false;
         ArrayVersion version(segment.control().words(), segment.ground());
-        impl.saw(version.finish(state_->owner));
+        if (commit || !state_->healing) {
+            // A cancelled write counts too: the word must not take a value twice, or a reader could
+            // take two writers for one that died.
+            impl.saw(version.finish(state_->owner));
+        } else {
+            version.leave(state_->owner);
+        }
         segment.write_local().release();
         sync::ring_armed(segment.control());
     });
 }
+
+void Array::Write::commit() { end(true); }
+void Array::Write::cancel() { end(false); }
 
 void Array::assign_bytes(std::span<const std::byte> all, Timeout timeout) {
     in_operation("write", impl_->name, [&] {
@@ -449,6 +459,16 @@ void Array::assign_bytes(std::span<const std::byte> all, Timeout timeout) {
 }
 
 // ---- waiting ------------------------------------------------------------------------------------
+
+std::uint64_t Array::seen() const noexcept {
+    return impl_->seen.load(std::memory_order_relaxed);
+}
+
+void Array::saw(std::uint64_t version) {
+    const Impl::Use use(*impl_, "wait");
+    impl_->saw(version);
+    impl_->refresh_bell(use);
+}
 
 std::optional<std::uint64_t> Array::wait(Timeout timeout, std::optional<std::uint64_t> since) {
     return in_operation("wait", impl_->name, [&]() -> std::optional<std::uint64_t> {

@@ -93,6 +93,7 @@ struct Array::Write::State {
     std::shared_ptr<api::Segment> segment;
     std::uint64_t owner = 0;  // another one than the segment's: begun before a fork
     bool open = true;
+    bool healing = false;  // the array was incomplete before
 };
 
 }  // namespace ndshare

@@ -10,6 +10,7 @@
 #include "platform/memory.h"
 #include "platform/pattern.h"
 #include "platform/process.h"
+#include "platform/room.h"
 #include "sync/attrs_cell.h"
 #include "sync/peer_rows.h"
 #include "sync/version.h"
@@ -129,6 +130,15 @@ bool unlink(std::string_view name) {
         if (found) api::set_state(*found, layout::kUnlinked);
         return removed;
     });
+}
+
+Places where() {
+    Places places{api::book_folder(), api::persistent_folder(), {}};
+    const platform::Fd probe = platform::make_memory("ndshare-probe", 0);
+    for (const auto& limit : platform::Room(probe.get()).limits()) {
+        places.limits.push_back({limit.what, limit.remedy, limit.limit_bytes, limit.free_bytes});
+    }
+    return places;
 }
 
 std::uint64_t footprint(const Spec& spec) {

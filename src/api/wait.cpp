@@ -18,6 +18,10 @@ std::atomic<void (*)()> g_interrupt_check{nullptr};
 
 void set_interrupt_check(void (*check)()) noexcept { g_interrupt_check.store(check); }
 
+void set_blocking_hooks(const BlockingHooks& hooks) noexcept {
+    sync::g_block_hooks = {hooks.before, hooks.after};
+}
+
 namespace api {
 void check_interrupt() {
     if (auto* check = g_interrupt_check.load()) check();

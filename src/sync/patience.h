@@ -39,11 +39,22 @@ class SpinBudget {
     std::atomic<std::int64_t> adaptive_ns_{20'000};
 };
 
+// Called around the part of a wait that spins or sleeps; see set_blocking_hooks().
+struct BlockHooks {
+    void* (*before)() noexcept = nullptr;
+    void (*after)(void* token) noexcept = nullptr;
+};
+inline BlockHooks g_block_hooks;  // set once, before other threads wait
+
 class Patience {
  public:
     // go_on: called between slices; throws to end the wait. May be empty.
     Patience(std::int64_t timeout_ns, SpinBudget& spin, std::function<void()> go_on = {})
         : deadline_(timeout_ns), spin_(spin), go_on_(std::move(go_on)) {}
+    ~Patience() {
+        if (token_ != nullptr) g_block_hooks.after(token_);
+    }
+    Patience(const Patience&) = delete;
 
     bool over() const noexcept { return deadline_.passed(); }
     std::int64_t left_ns() const noexcept { return deadline_.left_ns(); }
@@ -54,6 +65,7 @@ class Patience {
         if (look()) return true;
         const std::int64_t budget = std::min(spin_.ns(), left_ns());
         if (budget <= 0) return false;
+        begin_blocking();
         const std::int64_t end = platform::monotonic_ns() + budget;
         do {
             for (int k = 0; k < 32; ++k) {
@@ -70,17 +82,27 @@ class Patience {
 
     // The next sleep's length; each is longer than the one before.
     std::int64_t next_slice_ns() noexcept {
+        begin_blocking();
         const std::int64_t slice = std::min(slice_ns_, left_ns());
         slice_ns_ = std::min(slice_ns_ * 2, kSliceMaxNs);
         return slice;
+    }
+    // How long a reader's turn may stand still before it is passed over.
+    std::int64_t turn_slice_ns() noexcept {
+        begin_blocking();
+        return kSliceFirstNs;
     }
     void ask_whether_to_go_on() const {
         if (go_on_) go_on_();
     }
 
  private:
+    void begin_blocking() noexcept {
+        if (token_ == nullptr && g_block_hooks.before != nullptr) token_ = g_block_hooks.before();
+    }
     platform::Deadline deadline_;
     SpinBudget& spin_;
+    void* token_ = nullptr;
     std::function<void()> go_on_;
     std::int64_t slice_ns_ = kSliceFirstNs;
 };

@@ -34,7 +34,7 @@ class ReadTurn {
                 if (!ground_.compare_exchange(word_, seen, seen | kAwaited)) continue;
                 seen |= kAwaited;
             }
-            ground_.sleep(word_, seen, kSliceFirstNs);
+            ground_.sleep(word_, seen, patience.turn_slice_ns());
             patience.ask_whether_to_go_on();
             const std::uint32_t now = ground_.load_acquire(word_);
             if (now == seen) {

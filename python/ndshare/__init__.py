@@ -1,0 +1,58 @@
+"""NumPy arrays that several processes hold at once, by name.
+
+Nothing is copied, leaked or torn; anyone may be killed at any instruction. This module only
+re-exports; what belongs where: `_array` the handle, `_spec` dtype + shape + order, `_attrs` the
+shared attributes, `_registry` what is there, `_errors` what goes wrong, `_core` the C++ core,
+`cli` the command line, `demo` a real model on a real video.
+"""
+
+from ndshare._array import Array, Writing, create, open, wait
+from ndshare._attrs import Attrs
+from ndshare._core import __version__
+from ndshare._errors import (
+    Closed,
+    Corrupt,
+    EndOfStream,
+    Error,
+    Exists,
+    IncompleteWrite,
+    NotFound,
+    NoWorker,
+    Overwritten,
+    RemoteError,
+    Replaced,
+    SpecMismatch,
+    WorkerDied,
+)
+from ndshare._handle import Handle
+from ndshare._registry import Info, info, ls, unlink
+from ndshare._spec import Spec
+
+__all__ = [
+    "Array",
+    "Attrs",
+    "Closed",
+    "Corrupt",
+    "EndOfStream",
+    "Error",
+    "Exists",
+    "Handle",
+    "IncompleteWrite",
+    "Info",
+    "NoWorker",
+    "NotFound",
+    "Overwritten",
+    "RemoteError",
+    "Replaced",
+    "Spec",
+    "SpecMismatch",
+    "WorkerDied",
+    "Writing",
+    "__version__",
+    "create",
+    "info",
+    "ls",
+    "open",
+    "unlink",
+    "wait",
+]

@@ -1,0 +1,339 @@
+"""Array: typed N-d memory at a name, changed in place; create(), open() and wait()."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from ndshare import _core
+from ndshare._attrs import Attrs, Json, dump
+from ndshare._core import Writing
+from ndshare._dtype import as_dtype, text_of_dtype
+from ndshare._errors import Replaced
+from ndshare._handle import Handle
+from ndshare._spec import ShapeLike, Spec, as_shape
+
+S = TypeVar("S", bound=np.generic, covariant=True)
+S_ = TypeVar("S_", bound=np.generic)
+Existing = Literal["error", "adopt", "replace"]
+
+# A writer that dies between its write and its ring is noticed at the next look; the same bound as
+# for sleepers in the core.
+_ASYNC_LOOK_SECONDS = 0.25
+
+
+class Array(_core.ArrayHandle[S]):
+    """Typed N-d memory at a name. Made by create() and open().
+
+    a[i] = x is one complete write (exclusive, counted, announced), a[i] a consistent copy;
+    `with a.write() as w` is the same over several statements; a.array and np.asarray(a) are the
+    live memory, a plain ndarray, yours to synchronise.
+
+    Threads: any, at once; what was read last belongs to the handle: open a second one for a second
+    reader. fork, spawn, pickle: yes. Errors: Closed after close(), and those each method names.
+    """
+
+    @staticmethod
+    def footprint(shape: ShapeLike, dtype: DTypeLike = float) -> int:
+        """Bytes of memory that such an array takes, header and control pages included."""
+        spec = Spec(shape, dtype)
+        return _core.footprint(spec.shape, text_of_dtype(spec.dtype)[0])
+
+    @property
+    def attrs(self) -> Attrs:
+        """Small JSON values shared by all who hold the array; 16 KiB."""
+        return Attrs(self.name, self._attrs_json, self._update_attrs)
+
+    def __array__(
+        self, dtype: np.dtype[Any] | None = None, copy: bool | None = None
+    ) -> NDArray[Any]:
+        """np.asarray(a) is a.array; copy=True (NumPy 2's np.array(a)) is a.read()."""
+        if copy:
+            values = self.read()
+            return values if dtype is None else values.astype(dtype, copy=False)
+        if dtype is None or dtype == self.dtype:
+            return self.array
+        if copy is False:
+            raise ValueError(f'[array] "{self.name}": another dtype needs a copy')
+        return self.read().astype(dtype)
+
+    def __dlpack__(self, **kw: Any) -> Any:
+        """The live memory (read-only handles: where the consumer's protocol can say so)."""
+        return self.array.__dlpack__(**kw)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        device = self.array.__dlpack_device__()
+        return int(device[0]), int(device[1])
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a 0-d array")
+        return self.shape[0]
+
+    async def wait_async(
+        self, timeout: float | None = None, *, since: int | None = None
+    ) -> int | None:
+        """wait() for asyncio: the loop sleeps on a descriptor; cancelling loses nothing."""
+        _core.require_timeout(timeout)
+        end = None if timeout is None else time.monotonic() + timeout
+        known = self._seen if since is None else since
+        loop = asyncio.get_running_loop()
+        while True:
+            version = self.wait(0, since=known)
+            if version is not None:
+                return version
+            left = _ASYNC_LOOK_SECONDS
+            if end is not None:
+                left = min(left, end - time.monotonic())
+                if left <= 0:
+                    return None
+            self._saw(min(self.version, known))
+            # A number of its own: two tasks may wait for one handle.
+            bell = os.dup(self.fileno())
+            rung = loop.create_future()
+            loop.add_reader(bell, lambda rung=rung: rung.done() or rung.set_result(None))
+            timer = loop.call_later(left, lambda rung=rung: rung.done() or rung.set_result(None))
+            try:
+                await rung
+            finally:
+                timer.cancel()
+                loop.remove_reader(bell)
+                os.close(bell)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        t: type[BaseException] | None,
+        e: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Attaches again where it is unpickled."""
+        if self.closed:
+            raise ValueError(f'[pickle] "{self.name}": this handle is closed')
+        return _reopen, (self.name, self._full_name, self.writeable, self.generation)
+
+    def __repr__(self) -> str:
+        state = "closed " if self.closed else ("" if self.writeable else "read-only ")
+        return f"<{state}ndshare.Array {self.name!r} {self.shape} {self.dtype}>"
+
+
+Handle.register(Array)
+
+
+def _reopen(name: str, full_name: str, writeable: bool, generation: int) -> Array[Any]:
+    array: Array[Any] = Array(full_name, writeable, None, None, False, 0, None, True)
+    if array.generation != generation:
+        array.close()
+        raise Replaced(f'[unpickle] "{name}": the name has new memory; send the new handle')
+    return array
+
+
+def _as_given(data: ArrayLike, order: Literal["C", "F"]) -> NDArray[Any]:
+    """data as a contiguous ndarray of a dtype that can be shared."""
+    values = np.asarray(data)
+    text_of_dtype(values.dtype)
+    return np.require(values, requirements=["C" if order == "C" else "F"])
+
+
+@overload
+def create(
+    name: str | None,
+    *,
+    data: NDArray[S_],
+    existing: Existing = "error",
+    attrs: Mapping[str, Json] | None = None,
+    persistent: bool = False,
+    permissions: int = 0o600,
+    group: str | int | None = None,
+    spin: float | None = None,
+) -> Array[S_]: ...
+@overload
+def create(
+    name: str | None,
+    shape: ShapeLike,
+    dtype: type[S_] | np.dtype[S_],
+    *,
+    order: Literal["C", "F"] = "C",
+    existing: Existing = "error",
+    attrs: Mapping[str, Json] | None = None,
+    persistent: bool = False,
+    permissions: int = 0o600,
+    group: str | int | None = None,
+    spin: float | None = None,
+) -> Array[S_]: ...
+@overload
+def create(
+    name: str | None,
+    shape: ShapeLike | None = None,
+    dtype: DTypeLike = float,
+    *,
+    data: ArrayLike | None = None,
+    order: Literal["C", "F"] = "C",
+    existing: Existing = "error",
+    attrs: Mapping[str, Json] | None = None,
+    persistent: bool = False,
+    permissions: int = 0o600,
+    group: str | int | None = None,
+    spin: float | None = None,
+) -> Array[Any]: ...
+def create(
+    name: str | None,
+    shape: ShapeLike | None = None,
+    dtype: DTypeLike = None,
+    *,
+    data: ArrayLike | None = None,
+    order: Literal["C", "F"] = "C",
+    existing: Existing = "error",
+    attrs: Mapping[str, Json] | None = None,
+    persistent: bool = False,
+    permissions: int = 0o600,
+    group: str | int | None = None,
+    spin: float | None = None,
+) -> Array[Any]:
+    """New memory at a name: zeros of shape and dtype (default float64), or a copy of data.
+
+    name: UTF-8, 1 to 200 bytes, "/" inside; None: a unique one, which travels by pickle.
+    existing, when the name is taken: "error"; "adopt" joins it if the spec is equal (and writes
+    data, if given); "replace" gives the name to the new memory, whoever holds the old one keeps it.
+    persistent: a file under NDSHARE_ROOT that survives its users; permissions (0o600 or 0o660) and
+    group say who may open it. spin: seconds a wait looks before it sleeps (None: adaptive, 0: none).
+
+    Errors: Exists, SpecMismatch (adopt), MemoryError with the numbers, PermissionError, ValueError
+    and TypeError for names, shapes and dtypes that cannot be.
+    """
+    values: NDArray[Any] | None = None
+    if data is None:
+        if shape is None:
+            raise TypeError("create() takes a shape, or data=")
+        spec = Spec(shape, float if dtype is None else dtype, order)
+    else:
+        if dtype is not None:
+            data = np.asarray(data, dtype=as_dtype(dtype))
+        values = _as_given(data, order)
+        if shape is not None and as_shape(shape) != values.shape:
+            raise ValueError(
+                f'[create] "{name}": shape {as_shape(shape)} is not the shape of data, '
+                f"{values.shape}; leave shape out"
+            )
+        spec = Spec(values.shape, values.dtype, order)
+    text, aligned = text_of_dtype(spec.dtype)
+    if existing not in ("error", "adopt", "replace"):
+        raise ValueError(f'existing must be "error", "adopt" or "replace", got {existing!r}')
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"name must be a str or None, got {type(name).__name__}")
+    if name == "":
+        raise ValueError('[create] "": a name must not be empty')
+    return Array(
+        _checked(name or "", "create"),
+        _in_range(spec.shape, name),
+        text,
+        aligned,
+        order == "F",
+        values,
+        existing,
+        "" if attrs is None else dump(attrs),
+        bool(persistent),
+        permissions,
+        _group_name(group),
+        spin,
+    )
+
+
+@overload
+def open(
+    name: str,
+    *,
+    writeable: bool = False,
+    shape: ShapeLike | None = None,
+    dtype: type[S_] | np.dtype[S_],
+    timeout: float | None = 0,
+    spin: float | None = None,
+) -> Array[S_]: ...
+@overload
+def open(
+    name: str,
+    *,
+    writeable: bool = False,
+    shape: ShapeLike | None = None,
+    dtype: DTypeLike | None = None,
+    timeout: float | None = 0,
+    spin: float | None = None,
+) -> Array[Any]: ...
+def open(
+    name: str,
+    *,
+    writeable: bool = False,
+    shape: ShapeLike | None = None,
+    dtype: DTypeLike | None = None,
+    timeout: float | None = 0,
+    spin: float | None = None,
+) -> Array[Any]:
+    """The array at a name, read-only (by NumPy's flag and by page) unless writeable.
+
+    shape, dtype: checked where given; SpecMismatch names both sides. timeout: seconds to wait for
+    the name to appear (None: for ever). Opening never changes or destroys anything.
+
+    Errors: NotFound, SpecMismatch, Corrupt, PermissionError.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a str, got {type(name).__name__}")
+    if dtype is None and shape is None:  # the fast way
+        return Array(_checked(name, "open"), writeable, None, None, False, timeout, spin, False)
+    extents = None if shape is None else as_shape(shape)
+    text: str | None = None
+    aligned = False
+    if dtype is not None:
+        full = as_dtype(dtype)
+        text, aligned = text_of_dtype(full.base)
+        if extents is not None:
+            extents += full.shape
+    return Array(_checked(name, "open"), writeable, extents, text, aligned, timeout, spin, False)
+
+
+def _checked(name: str, operation: str) -> str:
+    """Lone surrogates (bytes that were no UTF-8) do not reach the core as text."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"[{operation}] {name!a}: a name must be UTF-8") from None
+    return name
+
+
+def _in_range(shape: tuple[int, ...], name: str | None) -> tuple[int, ...]:
+    for extent in shape:
+        if extent > 2**62:
+            raise ValueError(f'[create] "{name}": shape {shape} needs more than 2^62 bytes')
+    return shape
+
+
+def _group_name(group: str | int | None) -> str:
+    if group is None:
+        return ""
+    if isinstance(group, int):
+        import grp
+
+        return grp.getgrgid(group).gr_name
+    return group
+
+
+def wait(objects: Sequence[Array[Any]], timeout: float | None = None) -> list[Array[Any]]:
+    """Those of objects that have news, as soon as one has; [] when none has in time.
+
+    One system call for all (at most 128). A thing is also ready when its own wait() would raise.
+    """
+    return _core.wait(objects, timeout)
+
+
+__all__ = ["Array", "Writing", "create", "open", "wait"]

@@ -1,0 +1,143 @@
+"""dtype <-> the text that travels with the memory (NumPy's own descr, plus ml_dtypes' names)."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+_ML_NAMES = frozenset(
+    {
+        "bfloat16",
+        "float8_e3m4",
+        "float8_e4m3",
+        "float8_e4m3b11fnuz",
+        "float8_e4m3fn",
+        "float8_e4m3fnuz",
+        "float8_e5m2",
+        "float8_e5m2fnuz",
+        "float8_e8m0fnu",
+        "float6_e2m3fn",
+        "float6_e3m2fn",
+        "float4_e2m1fn",
+        "int2",
+        "int4",
+        "uint2",
+        "uint4",
+    }
+)
+
+
+def as_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    """numpy.dtype(dtype), and the names of ml_dtypes' types, which NumPy alone does not know."""
+    if isinstance(dtype, str) and dtype in _ML_NAMES:
+        return _ml_dtype(dtype)
+    return np.dtype(dtype)
+
+
+def _ml_dtype(name: str) -> np.dtype[Any]:
+    try:
+        module = importlib.import_module("ml_dtypes")
+    except ImportError:
+        raise TypeError(
+            f"dtype {name} needs the package ml_dtypes: pip install ml_dtypes"
+        ) from None
+    return np.dtype(getattr(module, name))
+
+
+def _refuse(dtype: np.dtype[Any], why: str) -> TypeError:
+    return TypeError(f"[dtype] {dtype}: {why}")
+
+
+def _descr(dtype: np.dtype[Any]) -> Any:
+    """The descr of a dtype without subarray, refusing what cannot be shared."""
+    if dtype.hasobject:
+        raise _refuse(
+            dtype,
+            "holds Python objects, which live in one process only; share objects with"
+            " ndshare.put(object), or choose a fixed-size dtype",
+        )
+    if dtype.names is None:
+        if dtype.type.__name__ in _ML_NAMES and dtype.kind not in "biufcmMSUV?":
+            return dtype.type.__name__
+        if dtype.type.__name__ in _ML_NAMES:
+            return dtype.type.__name__
+        if dtype.kind not in "biufcmMSUV":
+            raise _refuse(dtype, "has no fixed size; choose a fixed-size dtype ('S' or 'U')")
+        return dtype.str
+    items: list[Any] = []
+    at = 0
+    assert dtype.fields is not None
+    for name in dtype.names:
+        field = dtype.fields[name]
+        part, offset = field[0], field[1]
+        title = field[2] if len(field) == 3 else None
+        if offset < at:
+            raise _refuse(dtype, "has fields that overlap or are out of order")
+        if offset > at:
+            items.append(("", f"|V{offset - at}"))
+        label: Any = (title, name) if title is not None else name
+        base, shape = part.base, part.shape
+        items.append((label, _descr(base), shape) if shape else (label, _descr(base)))
+        at = offset + part.itemsize
+    if dtype.itemsize > at:
+        items.append(("", f"|V{dtype.itemsize - at}"))
+    return items
+
+
+def text_of_dtype(dtype: np.dtype[Any]) -> tuple[str, bool]:
+    """(text, aligned) of a dtype. TypeError for what other processes could not read."""
+    if dtype.subdtype is not None:
+        raise _refuse(dtype, "is a subarray; put its shape into shape=")
+    descr = _descr(dtype)
+    text = descr if isinstance(descr, str) else repr(descr)
+    return text, bool(dtype.isalignedstruct)
+
+
+def _from_descr(descr: Any) -> np.dtype[Any]:
+    if isinstance(descr, str):
+        return _ml_dtype(descr) if descr in _ML_NAMES else np.dtype(descr)
+    names: list[Any] = []
+    formats: list[Any] = []
+    offsets: list[int] = []
+    titles: list[Any] = []
+    at = 0
+    for item in descr:
+        label, part = item[0], _from_descr(item[1])
+        if len(item) == 3:
+            part = np.dtype((part, item[2]))
+        if label != "":
+            title, name = label if isinstance(label, tuple) else (None, label)
+            names.append(name)
+            formats.append(part)
+            offsets.append(at)
+            titles.append(title)
+        at += part.itemsize
+    spec: Any = {"names": names, "formats": formats, "offsets": offsets, "itemsize": at}
+    if any(title is not None for title in titles):
+        spec["titles"] = titles
+    return np.dtype(spec)
+
+
+def dtype_of_text(text: str, aligned: bool) -> np.dtype[Any]:
+    """The dtype that text_of_dtype() described, on the other side."""
+    if not text.startswith("["):
+        return _from_descr(text)
+    dtype = _from_descr(ast.literal_eval(text))
+    if not aligned:
+        return dtype
+    assert dtype.names is not None
+    assert dtype.fields is not None
+    spec: Any = {
+        "names": list(dtype.names),
+        "formats": [dtype.fields[name][0] for name in dtype.names],
+        "offsets": [dtype.fields[name][1] for name in dtype.names],
+        "itemsize": dtype.itemsize,
+    }
+    titles = [dtype.fields[name][2:] for name in dtype.names]
+    if any(titles):
+        spec["titles"] = [title[0] if title else None for title in titles]
+    return np.dtype(spec, align=True)

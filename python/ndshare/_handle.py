@@ -1,0 +1,44 @@
+"""Handle: what every object that holds something by name has."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from ndshare._attrs import Attrs
+
+
+class Handle(ABC):
+    """name, closed, attrs, close(), and `with`. Handles may be used by several threads."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """As given, without NDSHARE_NAMESPACE."""
+
+    @property
+    @abstractmethod
+    def closed(self) -> bool:
+        """True after close()."""
+
+    @property
+    @abstractmethod
+    def attrs(self) -> Attrs:
+        """Small JSON values shared by all who hold it."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Lets go; idempotent, from any thread, wakes this handle's waiters."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        t: type[BaseException] | None,
+        e: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()

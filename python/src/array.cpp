@@ -1,0 +1,261 @@
+#include "array.h"
+
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
+
+#include <optional>
+#include <vector>
+
+#include "convert.h"
+#include "ndshare/ndshare.hpp"
+#include "numpy.h"
+
+namespace ndshare::python {
+namespace {
+
+// Copies from this size on are done without the GIL: giving it away and back costs about 100 ns.
+constexpr std::size_t kReleaseGilBytes = 64 << 10;
+
+struct ArrayHandle {
+    std::optional<Array> array;
+    nb::object view;  // of the live memory, made at the first need
+
+    Array& get() {
+        if (!array) throw nb::value_error("this handle was never opened");
+        return *array;
+    }
+    nb::object live() {
+        Array& a = get();
+        if (a.closed()) (void)a.bytes();  // raises Closed
+        if (!view.is_valid()) view = make_view(a.spec(), a.memory(), a.writeable());
+        return view;
+    }
+    void close() {
+        if (array) array->close();
+        view.reset();
+    }
+};
+
+[[noreturn]] void raise_timeout(const ArrayHandle& handle, const char* operation,
+                                const char* text) {
+    throw Error(Errc::timeout, operation, std::string(handle.array->name()), text);
+}
+
+Array::Write begin_write(ArrayHandle& handle, Timeout timeout, bool recover) {
+    auto writing = handle.get().write(timeout, recover);
+    if (!writing) raise_timeout(handle, "write", "another writer did not let go in time");
+    return std::move(*writing);
+}
+
+void read_bytes(ArrayHandle& handle, std::span<std::byte> out, Timeout timeout) {
+    std::optional<nb::gil_scoped_release> released;
+    if (out.size() >= kReleaseGilBytes) released.emplace();
+    if (handle.get().read(out, timeout)) return;
+    released.reset();
+    raise_timeout(handle, "read", "a writer did not finish in time");
+}
+
+nb::object read(ArrayHandle& handle, nb::object out, nb::object timeout_seconds) {
+    const Timeout timeout = to_timeout(timeout_seconds);
+    const nb::object view = handle.live();
+    const bool fresh = out.is_none();
+    if (fresh) out = make_like(view);
+    if (fresh || takes_bytes(out, view)) {
+        read_bytes(handle, {data_of(out), handle.get().nbytes()}, timeout);
+    } else if (!handle.get().read([&](auto) { copy_into(out, view); }, timeout)) {
+        raise_timeout(handle, "read", "a writer did not finish in time");
+    }
+    return out;
+}
+
+nb::object get_item(ArrayHandle& handle, nb::handle key) {
+    const nb::object view = handle.live();
+    nb::object selection;
+    handle.get().read([&](auto) {
+        selection = detach(nb::steal(PyObject_GetItem(view.ptr(), key.ptr())));
+    });
+    return selection;
+}
+
+void set_item(ArrayHandle& handle, nb::handle key, nb::handle value) {
+    const nb::object view = handle.live();
+    const nb::object prepared =
+        handle.get().writeable() ? prepare_value(value, view) : nb::borrow(value);
+    auto writing = begin_write(handle, forever, key.is(nb::ellipsis()));
+    if (PyObject_SetItem(view.ptr(), key.ptr(), prepared.ptr()) == 0) return writing.commit();
+    // NumPy refused the index or the shape before it stored a byte.
+    nb::python_error error;
+    writing.cancel();
+    throw error;
+}
+
+// `with a.write() as w`: takes the lock on entering, not before.
+struct Writing {
+    nb::object owner;  // the handle, alive through the block
+    Timeout timeout;
+    bool recover;
+    std::optional<Array::Write> write;
+
+    nb::object enter() {
+        if (write) throw nb::value_error("this write() was entered already; call write() again");
+        auto& handle = nb::cast<ArrayHandle&>(owner);
+        nb::object view = handle.live();
+        write.emplace(begin_write(handle, timeout, recover));
+        return view;
+    }
+    void exit(nb::handle error_type) {
+        if (!write) return;
+        // An exception leaves the array incomplete: its bytes are half new, and cannot be undone.
+        if (error_type.is_none()) write->commit();
+        write.reset();
+    }
+};
+
+Existing to_existing(const std::string& text) {
+    if (text == "error") return Existing::error;
+    if (text == "adopt") return Existing::adopt;
+    if (text == "replace") return Existing::replace;
+    throw nb::value_error("existing must be \"error\", \"adopt\" or \"replace\"");
+}
+
+Spec make_spec(nb::handle shape, std::string_view dtype, bool aligned, bool fortran) {
+    return {.shape = to_shape(shape),
+            .dtype = Dtype(dtype),
+            .order = fortran ? Order::fortran : Order::c,
+            .maxshape = {},
+            .aligned = aligned};
+}
+
+// data: an ndarray of the spec, contiguous in its order, or None for zeros.
+void init_create(ArrayHandle* self, std::string_view name, nb::tuple shape, std::string_view dtype,
+                 bool aligned, bool fortran, nb::object data, const std::string& existing,
+                 const std::string& attrs_json, bool persistent, unsigned permissions,
+                 const std::string& group, nb::object spin) {
+    const Spec spec = make_spec(shape, dtype, aligned, fortran);
+    const CreateOptions options{.existing = to_existing(existing),
+                                .attrs_json = attrs_json,
+                                .sharing = {persistent, permissions, group},
+                                .spin = to_spin(spin)};
+    std::span<const std::byte> bytes;
+    if (!data.is_none()) bytes = {data_of(data), nb::cast<std::size_t>(data.attr("nbytes"))};
+    std::optional<Array> made;
+    {
+        const nb::gil_scoped_release released;
+        made.emplace(Array::create(name, spec, bytes, options));
+    }
+    new (self) ArrayHandle{std::move(made), {}};
+}
+
+void init_open(ArrayHandle* self, std::string_view name, bool writeable, nb::object shape,
+               nb::object dtype, bool aligned, nb::object timeout, nb::object spin,
+               bool full_name) {
+    OpenOptions options{.writeable = writeable,
+                        .expect = {},
+                        .timeout = to_timeout(timeout),
+                        .spin = to_spin(spin),
+                        .expect_shape = !shape.is_none(),
+                        .expect_dtype = !dtype.is_none(),
+                        .full_name = full_name};
+    if (options.expect_shape || options.expect_dtype) {
+        options.expect = make_spec(options.expect_shape ? shape : nb::object(nb::tuple()),
+                                   options.expect_dtype ? nb::cast<std::string>(dtype) : "<f8",
+                                   aligned, false);
+    }
+    std::optional<Array> opened;
+    {
+        const nb::gil_scoped_release released;
+        opened.emplace(Array::open(name, options));
+    }
+    new (self) ArrayHandle{std::move(opened), {}};
+}
+
+std::optional<std::uint64_t> wait(ArrayHandle& handle, nb::object timeout,
+                                  std::optional<std::uint64_t> since) {
+    return handle.get().wait(to_timeout(timeout), since);
+}
+
+void update_attrs(ArrayHandle& handle, nb::callable change) {
+    handle.get().update_attrs([&](std::string_view old_text) {
+        const nb::gil_scoped_acquire gil;
+        return nb::cast<std::string>(change(nb::str(old_text.data(), old_text.size())));
+    });
+}
+
+nb::list wait_several(nb::sequence objects, nb::object timeout) {
+    std::vector<Waitable> things;
+    std::vector<nb::object> owners;
+    for (const nb::handle object : objects) {
+        if (!nb::isinstance<ArrayHandle>(object)) {
+            throw nb::type_error("wait() takes arrays");
+        }
+        owners.push_back(nb::borrow(object));
+        things.emplace_back(nb::cast<ArrayHandle&>(object).get());
+    }
+    ndshare::wait(things, to_timeout(timeout));
+    nb::list ready;
+    for (std::size_t k = 0; k < things.size(); ++k) {
+        if (things[k].ready()) ready.append(owners[k]);
+    }
+    return ready;
+}
+
+}  // namespace
+
+void init_array(nb::module_& m) {
+    nb::class_<Writing>(m, "Writing")
+        .def("__enter__", &Writing::enter)
+        .def("__exit__", [](Writing& self, nb::handle type, nb::handle, nb::handle) {
+            self.exit(type);
+        }, nb::arg("t").none(), nb::arg("e").none(), nb::arg("tb").none());
+
+    nb::class_<ArrayHandle>(m, "ArrayHandle", nb::is_weak_referenceable(), nb::dynamic_attr())
+        .def("__init__", &init_create, nb::arg("name"), nb::arg("shape"), nb::arg("dtype"),
+             nb::arg("aligned"), nb::arg("fortran"), nb::arg("data").none(), nb::arg("existing"),
+             nb::arg("attrs_json"), nb::arg("persistent"), nb::arg("permissions"),
+             nb::arg("group"), nb::arg("spin").none())
+        .def("__init__", &init_open, nb::arg("name"), nb::arg("writeable"),
+             nb::arg("shape").none(), nb::arg("dtype").none(), nb::arg("aligned"),
+             nb::arg("timeout").none(), nb::arg("spin").none(), nb::arg("full_name"))
+        .def_prop_ro("name", [](ArrayHandle& h) { return h.get().name(); })
+        .def_prop_ro("_full_name", [](ArrayHandle& h) { return h.get().full_name(); })
+        .def_prop_ro("closed", [](ArrayHandle& h) { return h.get().closed(); })
+        .def_prop_ro("shape", [](ArrayHandle& h) { return from_shape(h.get().spec().shape); })
+        .def_prop_ro("dtype", [](ArrayHandle& h) { return dtype_of(h.get().spec()); })
+        .def_prop_ro("spec", [](ArrayHandle& h) { return from_spec(h.get().spec()); })
+        .def_prop_ro("nbytes", [](ArrayHandle& h) { return h.get().nbytes(); })
+        .def_prop_ro("path", [](ArrayHandle& h) { return h.get().path(); })
+        .def_prop_ro("writeable", [](ArrayHandle& h) { return h.get().writeable(); })
+        .def_prop_ro("generation", [](ArrayHandle& h) { return h.get().generation(); })
+        .def_prop_ro("version", [](ArrayHandle& h) { return h.get().version(); })
+        .def_prop_ro("replaced", [](ArrayHandle& h) { return h.get().replaced(); })
+        .def_prop_ro("array", &ArrayHandle::live)
+        .def_prop_ro("_seen", [](ArrayHandle& h) { return h.get().seen(); })
+        .def("_saw", [](ArrayHandle& h, std::uint64_t version) { h.get().saw(version); })
+        .def("__getitem__", &get_item, nb::arg("key").none())
+        .def("__setitem__", &set_item, nb::arg("key").none(), nb::arg("value").none())
+        .def("read", &read, nb::arg("out").none() = nb::none(), nb::kw_only(),
+             nb::arg("timeout").none() = nb::none())
+        .def("write", [](nb::object self, nb::object timeout, bool recover) {
+            return Writing{std::move(self), to_timeout(timeout), recover, {}};
+        }, nb::kw_only(), nb::arg("timeout").none() = nb::none(), nb::arg("recover") = false)
+        .def("wait", &wait, nb::arg("timeout").none() = nb::none(), nb::kw_only(),
+             nb::arg("since").none() = nb::none())
+        .def("fileno", [](ArrayHandle& h) { return h.get().fileno(); })
+        .def("unlink", [](ArrayHandle& h) { h.get().unlink(); })
+        .def("close", &ArrayHandle::close)
+        .def("_attrs_json", [](ArrayHandle& h) { return h.get().attrs_json(); })
+        .def("_update_attrs", &update_attrs);
+
+    // For annotations: Array[np.float64] is Array.
+    const nb::object alias = nb::module_::import_("types").attr("GenericAlias");
+    const nb::object class_method = nb::module_::import_("builtins").attr("classmethod");
+    nb::setattr(nb::type<ArrayHandle>(), "__class_getitem__", class_method(alias));
+    nb::setattr(nb::type<Writing>(), "__class_getitem__", class_method(alias));
+
+    m.def("wait", &wait_several, nb::arg("objects"), nb::arg("timeout").none());
+    m.def("require_timeout", [](nb::object timeout) { (void)to_timeout(timeout); },
+          nb::arg("timeout").none());
+}
+
+}  // namespace ndshare::python

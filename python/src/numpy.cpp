@@ -1,0 +1,122 @@
+#include "numpy.h"
+
+#include <nanobind/stl/string.h>
+
+#define NPY_NO_DEPRECATED_API NPY_1_7_API_VERSION
+#define NPY_TARGET_VERSION NPY_1_23_API_VERSION
+#include <numpy/arrayobject.h>
+#include <numpy/arrayscalars.h>
+
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace ndshare::python {
+namespace {
+
+constexpr const char* kLeaseName = "ndshare.memory";
+
+PyArrayObject* as_array(nb::handle object) {
+    return reinterpret_cast<PyArrayObject*>(object.ptr());
+}
+
+nb::object steal_or_throw(PyObject* object) {
+    if (object == nullptr) nb::raise_python_error();
+    return nb::steal(object);
+}
+
+void drop_lease(PyObject* capsule) {
+    delete static_cast<std::shared_ptr<std::byte>*>(PyCapsule_GetPointer(capsule, kLeaseName));
+}
+
+bool is_plain_number(PyArray_Descr* descr) {
+    return PyTypeNum_ISNUMBER(descr->type_num) || PyTypeNum_ISBOOL(descr->type_num);
+}
+
+}  // namespace
+
+void import_numpy() {
+    if (_import_array() < 0) nb::raise_python_error();
+}
+
+nb::object dtype_of(const Spec& spec) {
+    // Kept for ever, like NumPy's own dtypes; the number of different ones is the program's.
+    static auto* known = new std::unordered_map<std::string, PyObject*>;
+    const std::string key = (spec.aligned ? "a" : "-") + spec.dtype.str();
+    const auto found = known->find(key);
+    if (found != known->end()) return nb::borrow(found->second);
+    nb::object dtype = nb::module_::import_("ndshare._dtype")
+                           .attr("dtype_of_text")(spec.dtype.str(), spec.aligned);
+    known->emplace(key, dtype.inc_ref().ptr());
+    return dtype;
+}
+
+nb::object make_view(const Spec& spec, std::shared_ptr<std::byte> memory, bool writeable) {
+    nb::object dtype = dtype_of(spec);
+    std::vector<npy_intp> extents(spec.shape.begin(), spec.shape.end());
+    std::byte* data = memory.get();
+    auto lease = std::make_unique<std::shared_ptr<std::byte>>(std::move(memory));
+    nb::object capsule = steal_or_throw(PyCapsule_New(lease.get(), kLeaseName, &drop_lease));
+    (void)lease.release();
+    int flags = writeable ? NPY_ARRAY_WRITEABLE : 0;
+    if (spec.order == Order::fortran) flags |= NPY_ARRAY_F_CONTIGUOUS;
+    nb::object view = steal_or_throw(PyArray_NewFromDescr(
+        &PyArray_Type, reinterpret_cast<PyArray_Descr*>(dtype.release().ptr()),
+        static_cast<int>(extents.size()), extents.data(), nullptr, data, flags, nullptr));
+    PyArray_UpdateFlags(as_array(view), NPY_ARRAY_UPDATE_ALL);
+    if (PyArray_SetBaseObject(as_array(view), capsule.release().ptr()) < 0) {
+        nb::raise_python_error();
+    }
+    return view;
+}
+
+nb::object make_like(nb::handle view) {
+    return steal_or_throw(PyArray_NewLikeArray(as_array(view), NPY_KEEPORDER, nullptr, 0));
+}
+
+std::byte* data_of(nb::handle array) {
+    return static_cast<std::byte*>(PyArray_DATA(as_array(array)));
+}
+
+nb::object detach(nb::object selection) {
+    if (PyArray_Check(selection.ptr())) {
+        if (PyArray_BASE(as_array(selection)) == nullptr) return selection;
+        return steal_or_throw(PyArray_NewCopy(as_array(selection), NPY_KEEPORDER));
+    }
+    if (PyArray_IsScalar(selection.ptr(), Void)) return selection.attr("copy")();
+    return selection;
+}
+
+nb::object prepare_value(nb::handle value, nb::handle view) {
+    PyArray_Descr* wanted = PyArray_DESCR(as_array(view));
+    if (PyArray_Check(value.ptr())) {
+        PyArray_Descr* given = PyArray_DESCR(as_array(value));
+        if (PyArray_EquivTypes(given, wanted) || (is_plain_number(given) && is_plain_number(wanted))) {
+            return nb::borrow(value);
+        }
+    }
+    Py_INCREF(wanted);
+    return steal_or_throw(PyArray_FromAny(value.ptr(), wanted, 0, 0, NPY_ARRAY_FORCECAST, nullptr));
+}
+
+bool takes_bytes(nb::handle out, nb::handle view) {
+    if (!PyArray_Check(out.ptr())) throw nb::type_error("out must be a numpy.ndarray");
+    PyArrayObject* to = as_array(out);
+    PyArrayObject* from = as_array(view);
+    if (!PyArray_EquivTypes(PyArray_DESCR(to), PyArray_DESCR(from))) {
+        throw nb::type_error("out has another dtype than the array");
+    }
+    if (PyArray_NDIM(to) != PyArray_NDIM(from) ||
+        !PyArray_CompareLists(PyArray_DIMS(to), PyArray_DIMS(from), PyArray_NDIM(to))) {
+        throw nb::value_error("out has another shape than the array");
+    }
+    if (!PyArray_ISWRITEABLE(to)) throw nb::value_error("out is read-only");
+    return (PyArray_IS_C_CONTIGUOUS(to) && PyArray_IS_C_CONTIGUOUS(from)) ||
+           (PyArray_IS_F_CONTIGUOUS(to) && PyArray_IS_F_CONTIGUOUS(from));
+}
+
+void copy_into(nb::handle out, nb::handle view) {
+    if (PyArray_CopyInto(as_array(out), as_array(view)) < 0) nb::raise_python_error();
+}
+
+}  // namespace ndshare::python
