@@ -66,7 +66,8 @@ class Array(_core.ArrayHandle[S]):
 
     def __dlpack__(self, **kw: Any) -> Any:
         """The live memory (read-only handles: where the consumer's protocol can say so)."""
-        return self.array.__dlpack__(**kw)
+        live: NDArray[Any] = self.array
+        return live.__dlpack__(**kw)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         device = self.array.__dlpack_device__()
@@ -98,8 +99,8 @@ class Array(_core.ArrayHandle[S]):
             # A number of its own: two tasks may wait for one handle.
             bell = os.dup(self.fileno())
             rung = loop.create_future()
-            loop.add_reader(bell, lambda rung=rung: rung.done() or rung.set_result(None))
-            timer = loop.call_later(left, lambda rung=rung: rung.done() or rung.set_result(None))
+            loop.add_reader(bell, _ring, rung)
+            timer = loop.call_later(left, _ring, rung)
             try:
                 await rung
             finally:
@@ -130,6 +131,11 @@ class Array(_core.ArrayHandle[S]):
 
 
 Handle.register(Array)
+
+
+def _ring(rung: asyncio.Future[None]) -> None:
+    if not rung.done():
+        rung.set_result(None)
 
 
 def _reopen(name: str, full_name: str, writeable: bool, generation: int) -> Array[Any]:
@@ -191,7 +197,7 @@ def create(
 def create(
     name: str | None,
     shape: ShapeLike | None = None,
-    dtype: DTypeLike = None,
+    dtype: DTypeLike | None = None,
     *,
     data: ArrayLike | None = None,
     order: Literal["C", "F"] = "C",
@@ -208,7 +214,8 @@ def create(
     existing, when the name is taken: "error"; "adopt" joins it if the spec is equal (and writes
     data, if given); "replace" gives the name to the new memory, whoever holds the old one keeps it.
     persistent: a file under NDSHARE_ROOT that survives its users; permissions (0o600 or 0o660) and
-    group say who may open it. spin: seconds a wait looks before it sleeps (None: adaptive, 0: none).
+    group say who may open it.
+    spin: seconds a wait looks before it sleeps (None: adaptive; 0: it sleeps at once).
 
     Errors: Exists, SpecMismatch (adopt), MemoryError with the numbers, PermissionError, ValueError
     and TypeError for names, shapes and dtypes that cannot be.

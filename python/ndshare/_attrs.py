@@ -8,7 +8,9 @@ from typing import Any, Union
 
 from ndshare._errors import Corrupt
 
-Json = Union[None, bool, int, float, str, Sequence["Json"], Mapping[str, "Json"]]
+Json = Union[  # noqa: UP007  ("X | Y" does not take the quoted names of a recursive type)
+    None, bool, int, float, str, Sequence["Json"], Mapping[str, "Json"]
+]
 
 
 def dump(values: Mapping[str, Any]) -> str:
@@ -110,7 +112,7 @@ class Attrs(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._snapshot())
 
-    def update(self, other: Mapping[str, Json] = {}, /, **more: Json) -> None:  # noqa: B006
+    def update(self, other: Mapping[str, Json] = {}, /, **more: Json) -> None:
         """Adds and overwrites, as dict.update; one change for all who look."""
         fresh = {**other, **more}
         dump(fresh)  # refused before anything is locked

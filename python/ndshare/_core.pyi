@@ -7,6 +7,7 @@ from typing import Any, Generic, SupportsIndex, TypeVar, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ndshare._attrs import Attrs
 from ndshare._handle import Handle
 from ndshare._spec import Spec
 
@@ -63,6 +64,8 @@ class ArrayHandle(Handle, Generic[S]):
     def _full_name(self) -> str: ...
     @property
     def closed(self) -> bool: ...
+    @property
+    def attrs(self) -> Attrs: ...
     @property
     def spec(self) -> Spec: ...
     @property

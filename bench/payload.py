@@ -1,0 +1,63 @@
+"""Contents that prove themselves, as programs/support/payload.h has them for the C++ programs.
+
+Small: 480 bytes, one of 64 different ones. Block: 1 MB; each word says its version and its place,
+so a mixture of two versions shows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Words = NDArray[np.uint64]
+
+SMALL_WORDS = 60
+SMALL_COUNT = 64
+BLOCK_WORDS = 1_000_000 // 8
+BLOCK_NBYTES = BLOCK_WORDS * 8
+_MASK = (1 << 64) - 1
+
+
+def smalls() -> Words:
+    """All of them, one a row; the sums wrap around as in C++."""
+    k = np.arange(1, SMALL_COUNT + 1, dtype=np.uint64)[:, None]
+    i = np.arange(SMALL_WORDS, dtype=np.uint64)
+    return k * np.uint64(0x9E3779B97F4A7C15) + i * np.uint64(0xC2B2AE3D27D4EB4F)
+
+
+def sum_of(words: Words) -> int:
+    """Modulo 2**64."""
+    return int(np.sum(words, dtype=np.uint64))
+
+
+def round_trip_checksum(count: int) -> int:
+    """What `count` answers add up to: payload k is number k % 64, all of it is received."""
+    sums = [sum_of(row) for row in smalls()]
+    return sum(sums[k] * ((count - k + SMALL_COUNT - 1) // SMALL_COUNT)
+               for k in range(SMALL_COUNT)) & _MASK
+
+
+def attach_checksum(count: int) -> int:
+    """The first element once an operation, and all of them once at the end."""
+    first = smalls()[0]
+    return (int(first[0]) * count + sum_of(first)) & _MASK
+
+
+def block_places() -> Words:
+    """What a block of version 0 would hold."""
+    return np.arange(BLOCK_WORDS, dtype=np.uint64)
+
+
+def block_base(version: int) -> np.uint64:
+    """To be added to the places: word i of a version is (version << 32) + i."""
+    return np.uint64(version << 32)
+
+
+def block_version(words: Words) -> int:
+    return int(words[0]) >> 32
+
+
+def is_whole(words: Words, places: Words, scratch: Words) -> bool:
+    """All words of one version, each in its place. `scratch` is as large as a block."""
+    np.add(places, block_base(block_version(words)), out=scratch)
+    return bool(np.array_equal(words, scratch))

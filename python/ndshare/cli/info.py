@@ -1,0 +1,45 @@
+"""`ndshare info NAME`: one shared thing, whole."""
+
+from __future__ import annotations
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import ndshare
+from ndshare.cli.output import format_bytes, one_line_errors, print_json
+
+
+def info(
+    name: str = typer.Argument(help="Its name."),
+    json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Show one shared thing: spec, memory, holders, counters, attributes, path."""
+    with one_line_errors():
+        found = ndshare.info(name)
+        if json:
+            print_json(found.asdict())
+            return
+        spec = found.spec
+        assert isinstance(spec, ndshare.Spec)
+        table = Table(box=None, show_header=False, pad_edge=False)
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(overflow="fold")
+        table.add_row("name", found.name)
+        table.add_row("kind", found.kind)
+        table.add_row("dtype", str(spec.dtype))
+        table.add_row("shape", f"{spec.shape}, order {spec.order}")
+        table.add_row(
+            "memory",
+            f"{format_bytes(found.nbytes)} of values, {format_bytes(found.footprint_bytes)} taken",
+        )
+        where = "a file that survives its users" if found.persistent else "held by the kernel"
+        table.add_row("lives", f"{where}: {found.path}")
+        table.add_row("held by", " ".join(map(str, found.holders)) or "nobody")
+        table.add_row("generation", str(found.generation))
+        for counter, value in found.counters.items():
+            table.add_row(counter, str(value))
+        for key, value in found.attrs.items():
+            table.add_row(f"attrs.{key}", repr(value))
+        table.add_row("plain NumPy", f'numpy.load("{found.path}", mmap_mode="r+")')
+        Console().print(table)

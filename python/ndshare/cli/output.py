@@ -1,0 +1,39 @@
+"""How the verbs print: bytes for people, JSON for programs, errors in one line on stderr."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+
+
+def format_bytes(count: int) -> str:
+    """58.1 MiB."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if value < 1024 or unit == "TiB":
+            break
+        value /= 1024
+    return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def print_json(value: Any) -> None:
+    """Indented, keys as they come."""
+    typer.echo(json.dumps(value, indent=2, default=str))
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """What goes wrong is one line on stderr and exit code 1, not a traceback."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        if isinstance(error, (typer.Exit, typer.Abort)):
+            raise
+        typer.echo(f"ndshare: {error}", err=True)
+        raise typer.Exit(1) from None

@@ -1,0 +1,130 @@
+#include "schedule/memory.h"
+
+#include <cstdlib>
+
+namespace ndshare::schedule {
+
+void Memory::reset(bool weak) {
+    for (std::size_t k = 0; k < count_; ++k) {
+        Word& word = words_[k];
+        const auto offset =
+            static_cast<std::size_t>(static_cast<const std::byte*>(word.at) - base_);
+        index_of_[offset / 4] = 0;
+        std::memset(base_ + offset, 0, word.bytes);
+        word.values.clear();
+        word.last_seq_cst = 0;
+    }
+    count_ = 0;
+    weak_ = weak;
+}
+
+std::size_t Memory::find(const void* word, std::size_t bytes) {
+    const auto offset = static_cast<std::size_t>(static_cast<const std::byte*>(word) - base_);
+    std::uint8_t& index = index_of_.at(offset / 4);
+    if (index == 0) {
+        if (count_ == kWordsMax) std::abort();
+        words_[count_].at = word;
+        words_[count_].bytes = bytes;
+        words_[count_].values.push_back({last(word, bytes), View{}});
+        index = static_cast<std::uint8_t>(++count_);
+    }
+    return index - std::size_t{1};
+}
+
+std::uint64_t Memory::load(Knowledge& who, void* word, std::size_t bytes, Order order,
+                           Choices& choices) {
+    const std::size_t index = find(word, bytes);
+    if (!weak_) return last(word, bytes);
+    Word& w = words_[index];
+    std::size_t oldest = who.now.at[index];
+    if (order == Order::seq_cst) oldest = std::max<std::size_t>(oldest, w.last_seq_cst);
+    const std::size_t newest = w.values.size() - 1;
+    const std::size_t read = newest - choices.pick(newest - oldest + 1);
+    const Value& value = w.values[read];
+    const auto stamp = static_cast<std::uint16_t>(read);
+    who.now.at[index] = std::max(who.now.at[index], stamp);
+    who.after_fence.join(value.view);
+    if (order != Order::relaxed) who.now.join(value.view);
+    if (order == Order::seq_cst) w.last_seq_cst = std::max(w.last_seq_cst, stamp);
+    return value.value;
+}
+
+void Memory::append(Knowledge& who, std::size_t index, void* word, std::uint64_t value,
+                    bool release, const View* inherited) {
+    Word& w = words_[index];
+    set(word, w.bytes, value);
+    if (!weak_) return;
+    const auto stamp = static_cast<std::uint16_t>(w.values.size());
+    who.now.at[index] = stamp;
+    View view = release ? who.now : who.at_fence;
+    if (inherited != nullptr) view.join(*inherited);
+    view.at[index] = stamp;
+    w.values.push_back({value, view});
+}
+
+void Memory::store(Knowledge& who, void* word, std::size_t bytes, Order order,
+                   std::uint64_t value) {
+    const std::size_t index = find(word, bytes);
+    append(who, index, word, value, order != Order::relaxed, nullptr);
+    if (weak_ && order == Order::seq_cst) words_[index].last_seq_cst = who.now.at[index];
+}
+
+std::uint64_t Memory::exchange(Knowledge& who, void* word, std::size_t bytes,
+                               std::uint64_t value) {
+    const std::size_t index = find(word, bytes);
+    const std::uint64_t before = last(word, bytes);
+    if (!weak_) {
+        set(word, bytes, value);
+        return before;
+    }
+    const View seen = words_[index].values.back().view;
+    who.now.join(seen);
+    who.after_fence.join(seen);
+    append(who, index, word, value, true, &seen);
+    words_[index].last_seq_cst = who.now.at[index];
+    return before;
+}
+
+bool Memory::compare_exchange(Knowledge& who, void* word, std::size_t bytes,
+                              std::uint64_t& expected, std::uint64_t desired, Choices& choices) {
+    const std::size_t index = find(word, bytes);
+    const std::uint64_t now = last(word, bytes);
+    if (now != expected) {
+        // An older value that happens to be the expected one would be a success, so is not read.
+        const std::uint64_t wanted = expected;
+        expected = load(who, word, bytes, Order::acquire, choices);
+        if (expected == wanted) expected = now;
+        return false;
+    }
+    if (!weak_) {
+        set(word, bytes, desired);
+        return true;
+    }
+    const View seen = words_[index].values.back().view;
+    who.now.join(seen);
+    who.after_fence.join(seen);
+    append(who, index, word, desired, true, &seen);
+    return true;
+}
+
+void Memory::fence(Knowledge& who, Order order) {
+    if (!weak_) return;
+    if (order == Order::acquire) who.now.join(who.after_fence);
+    if (order == Order::release) who.at_fence = who.now;
+}
+
+std::uint64_t Memory::hash() const {
+    std::uint64_t h = 0;
+    for (std::size_t k = 0; k < count_; ++k) {
+        const auto offset = static_cast<std::uint64_t>(static_cast<const std::byte*>(words_[k].at) -
+                                                       base_);
+        // A sum: the order in which words were touched first does not matter.
+        std::uint64_t z = last(words_[k].at, words_[k].bytes) * 0x9e3779b97f4a7c15ULL + offset;
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+        if (last(words_[k].at, words_[k].bytes) != 0) h += z ^ (z >> 31);
+    }
+    return h;
+}
+
+}  // namespace ndshare::schedule

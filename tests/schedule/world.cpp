@@ -1,0 +1,320 @@
+#include "schedule/world.h"
+
+#include <cstdlib>
+#include <cstring>
+
+#include "sync/owner.h"
+#include "sync/patience.h"
+
+namespace ndshare::schedule {
+namespace {
+
+constexpr std::size_t kStackBytes = 128 << 10;
+constexpr std::uint64_t kFirstEpoch = 1;
+
+std::uint64_t mixed(std::uint64_t h, std::uint64_t value) {
+    h = (h ^ value) * 0xff51afd7ed558ccdULL;
+    return h ^ (h >> 32);
+}
+
+}  // namespace
+
+World::World()
+    : arena_(std::make_unique<Arena>()),
+      memory_(reinterpret_cast<std::byte*>(arena_.get()), sizeof(Arena)) {
+    std::memset(static_cast<void*>(arena_.get()), 0, sizeof(Arena));
+}
+World::~World() = default;
+
+// ---- a run --------------------------------------------------------------------------------------
+
+void World::reset(const Plan& plan, Choices& choices, bool tracing) {
+    memory_.reset(plan.weak_memory);
+    processes_.clear();
+    for (Row& row : rows_) row = {};
+    current_ = nullptr;
+    plan_ = plan;
+    choices_ = &choices;
+    steps_ = 0;
+    kill_count_ = 0;
+    verdict_ = Verdict::good;
+    violation_.clear();
+    end_check_ = nullptr;
+    step_look_ = nullptr;
+    tracing_ = tracing;
+    lines_.clear();
+}
+
+Verdict World::run(const Plan& plan, Choices& choices, const std::function<void(World&)>& setup,
+                   bool tracing) {
+    reset(plan, choices, tracing);
+    setup(*this);
+    current_ = choose();
+    if (current_ != nullptr) Fiber::jump(main_, *current_->fiber);
+    current_ = nullptr;
+    if (verdict_ == Verdict::good && end_check_) end_check_();
+    return verdict_;
+}
+
+void World::stop(Verdict verdict) {
+    verdict_ = verdict;
+    if (current_ != nullptr) Fiber::jump(*current_->fiber, main_);
+    std::abort();  // nobody comes back into an ended run
+}
+
+void World::violate(std::string what) {
+    violation_ = std::move(what);
+    if (current_ != nullptr) stop(Verdict::violated);
+    verdict_ = Verdict::violated;
+    throw std::runtime_error(violation_);  // from a check at the end
+}
+
+// ---- processes ----------------------------------------------------------------------------------
+
+Fiber& World::fiber_of(std::size_t number) {
+    while (fibers_.size() <= number) fibers_.push_back(std::make_unique<Fiber>(kStackBytes));
+    return *fibers_[number];
+}
+
+void World::spawn(const Role& role, std::function<void(Process&)> body) {
+    Process& who = processes_.emplace_back();
+    who.role = role.name;
+    who.number = processes_.size() - 1;
+    who.row = role.row;
+    who.may_be_killed = role.may_be_killed;
+    who.lives_left = role.lives - 1;
+    who.body = std::move(body);
+    who.fiber = &fiber_of(who.number);
+    if (rows_[role.row].holder == nullptr) {
+        // There from the beginning: its row was taken before the run.
+        rows_[role.row].holder = &who;
+        who.owner = sync::owner_word(role.row, kFirstEpoch);
+        layout::Word64& epoch = control().row(role.row).epoch;
+        memory_.store(who.knowledge, &epoch, sizeof epoch, Order::relaxed, kFirstEpoch);
+        for (Process& other : processes_) other.knowledge.now.join(who.knowledge.now);
+        who.knowledge.now = processes_.front().knowledge.now;
+    }
+    who.fiber->prepare([this, &who] {
+        if (who.owner == 0) take_row(who);
+        who.body(who);
+        who.state = Process::State::ended;
+        leave_row(who);
+        go_on_with_next();
+    });
+}
+
+void World::take_row(Process& who) {
+    begin_step();
+    Row& row = rows_[who.row];
+    require(row.holder == nullptr, "the world gave one row to two processes");
+    row.holder = &who;
+    who.knowledge.now.join(row.left);
+    end_step("lock its row", nullptr, who.row, 0);
+    layout::Word64& epoch = control().row(who.row).epoch;
+    const std::uint64_t next = load(&epoch, sizeof epoch, Order::relaxed) + 1;
+    store(&epoch, sizeof epoch, Order::release, next);
+    who.owner = sync::owner_word(who.row, next);
+}
+
+void World::leave_row(Process& who) {
+    Row& row = rows_[who.row];
+    if (row.holder != &who) return;
+    row.holder = nullptr;
+    row.left.join(who.knowledge.now);
+}
+
+bool World::holder_lives(std::uint64_t owner) const {
+    if (!sync::names_a_row(owner)) return false;
+    const std::size_t row = sync::row_of(owner);
+    return row < kRowsMax && rows_[row].holder != nullptr &&
+           rows_[row].holder->owner == sync::owner_of(owner);
+}
+
+// ---- deciding -----------------------------------------------------------------------------------
+
+void World::maybe_kill() {
+    if (kill_count_ >= plan_.kills) return;
+    candidates_.clear();
+    for (const Process& p : processes_) {
+        if (p.unfinished() && p.may_be_killed) candidates_.push_back(p.number);
+    }
+    if (candidates_.empty()) return;
+    const std::size_t index = choices_->kill(candidates_);
+    if (index != Choices::kNobody) kill(processes_[candidates_[index]]);
+}
+
+void World::kill(Process& victim) {
+    ++kill_count_;
+    victim.state = Process::State::killed;
+    leave_row(victim);
+    if (tracing_) lines_.push_back({steps_, victim.number, "IS KILLED", nullptr, 0, 0});
+    if (victim.lives_left == 0) return;
+    // deque: references to the others stay good.
+    spawn({victim.role, victim.row, victim.lives_left, victim.may_be_killed}, victim.body);
+    Process& next = processes_.back();
+    next.life = victim.life + 1;
+    rows_[next.row].holder = nullptr;
+    next.owner = 0;
+}
+
+void World::end_due_sleeps() {
+    if (plan_.slices != Slices::by_clock) return;
+    for (Process& p : processes_) {
+        if (p.state == Process::State::sleeping && p.wakes_at <= steps_) {
+            p.state = Process::State::ready;
+        }
+    }
+}
+
+// Nobody is ready: whose sleep ends by itself?
+Process* World::sleeper_to_wake() {
+    candidates_.clear();
+    for (const Process& p : processes_) {
+        if (p.state == Process::State::sleeping) candidates_.push_back(p.number);
+    }
+    if (candidates_.empty()) return nullptr;
+    if (plan_.slices == Slices::never) stop(Verdict::everybody_sleeps);
+    Process* chosen = &processes_[candidates_[choices_->pick(candidates_.size())]];
+    if (plan_.slices == Slices::by_clock) {
+        for (const std::size_t number : candidates_) {
+            if (processes_[number].wakes_at < chosen->wakes_at) chosen = &processes_[number];
+        }
+        steps_ = std::max(steps_, chosen->wakes_at);
+    }
+    chosen->state = Process::State::ready;
+    return chosen;
+}
+
+// nullptr: all have ended.
+Process* World::choose() {
+    maybe_kill();
+    end_due_sleeps();
+    if (plan_.slices == Slices::any_time) {
+        for (Process& p : processes_) {
+            if (p.state == Process::State::sleeping && choices_->rarely()) {
+                p.state = Process::State::ready;
+            }
+        }
+    }
+    candidates_.clear();
+    for (const Process& p : processes_) {
+        if (p.state == Process::State::ready) candidates_.push_back(p.number);
+    }
+    if (candidates_.empty()) return sleeper_to_wake();
+    const bool goes_on = current_ != nullptr && current_->state == Process::State::ready;
+    return &processes_[choices_->next(candidates_,
+                                      goes_on ? current_->number : Choices::kNobody)];
+}
+
+void World::go_on_with_next() {
+    Process* me = current_;
+    Process* next = choose();
+    if (next == me && next != nullptr) return;
+    current_ = next;
+    Fiber::jump(*me->fiber, next == nullptr ? main_ : *next->fiber);
+}
+
+void World::begin_step() {
+    if (++steps_ > plan_.steps_max) stop(Verdict::endless);
+    if (choices_->wants_states() && choices_->was_seen(state_hash())) stop(Verdict::cut);
+    go_on_with_next();
+}
+
+void World::end_step(const char* verb, const void* word, std::uint64_t value,
+                     std::uint64_t result) {
+    if (choices_->wants_states()) current_->observed = mixed(current_->observed, result + 1);
+    if (tracing_) lines_.push_back({steps_, current_->number, verb, word, value, result});
+    if (step_look_) step_look_();
+}
+
+std::uint64_t World::state_hash() const {
+    std::uint64_t h = memory_.hash();
+    for (const Process& p : processes_) {
+        h = mixed(h, p.observed);
+        h = mixed(h, static_cast<std::uint64_t>(p.state) +
+                         16 * reinterpret_cast<std::uintptr_t>(p.asleep_on));
+    }
+    return mixed(h, static_cast<std::uint64_t>(kill_count_) + 8 * current_->number);
+}
+
+// ---- operations ---------------------------------------------------------------------------------
+
+void World::pause() {
+    begin_step();
+    end_step("pause", nullptr, 0, 0);
+}
+
+std::uint64_t World::load(const void* word, std::size_t bytes, Order order) {
+    begin_step();
+    const auto value =
+        memory_.load(current_->knowledge, const_cast<void*>(word), bytes, order, *choices_);
+    end_step("load", word, value, value);
+    return value;
+}
+
+void World::store(void* word, std::size_t bytes, Order order, std::uint64_t value) {
+    begin_step();
+    memory_.store(current_->knowledge, word, bytes, order, value);
+    end_step("store", word, value, 0);
+}
+
+std::uint64_t World::exchange(void* word, std::size_t bytes, std::uint64_t value) {
+    begin_step();
+    const auto before = memory_.exchange(current_->knowledge, word, bytes, value);
+    end_step("exchange", word, value, before);
+    return before;
+}
+
+bool World::compare_exchange(void* word, std::size_t bytes, std::uint64_t& expected,
+                             std::uint64_t desired) {
+    begin_step();
+    const bool done = memory_.compare_exchange(current_->knowledge, word, bytes, expected, desired,
+                                               *choices_);
+    end_step(done ? "cas" : "cas fails", word, done ? desired : expected, expected + (done ? 1 : 0));
+    return done;
+}
+
+void World::fence(Order order) {
+    begin_step();
+    memory_.fence(current_->knowledge, order);
+    end_step("fence", nullptr, 0, 0);
+}
+
+bool World::row_is_locked(std::size_t row) {
+    begin_step();
+    const bool locked = row < kRowsMax && rows_[row].holder != nullptr;
+    // The kernel's own lock hands over what its former holder did.
+    if (!locked && row < kRowsMax) current_->knowledge.now.join(rows_[row].left);
+    end_step(locked ? "row is locked" : "row is free", nullptr, row, locked ? 1 : 0);
+    return locked;
+}
+
+void World::sleep(const void* word, std::uint32_t expected, std::int64_t ns) {
+    require(current_->may_sleep, "a wait that has no time slept");
+    begin_step();
+    const auto now = static_cast<std::uint32_t>(Memory::last(word, sizeof(std::uint32_t)));
+    const bool sleeps = now == expected;
+    end_step(sleeps ? "sleep" : "sleep refused", word, expected, sleeps ? 1 : 0);
+    if (!sleeps) return;
+    current_->state = Process::State::sleeping;
+    current_->asleep_on = word;
+    current_->wakes_at = steps_ + plan_.steps_a_slice * static_cast<std::uint64_t>(ns) /
+                                      static_cast<std::uint64_t>(sync::kSliceFirstNs);
+    go_on_with_next();
+    current_->asleep_on = nullptr;
+    if (tracing_) lines_.push_back({steps_, current_->number, "is awake", word, 0, 0});
+}
+
+void World::wake_all(const void* word) {
+    begin_step();
+    std::uint64_t woken = 0;
+    for (Process& p : processes_) {
+        if (p.state != Process::State::sleeping || p.asleep_on != word) continue;
+        p.state = Process::State::ready;
+        p.knowledge.now.join(current_->knowledge.now);
+        ++woken;
+    }
+    end_step("wake all", word, woken, 0);
+}
+
+}  // namespace ndshare::schedule

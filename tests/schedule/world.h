@@ -1,0 +1,175 @@
+// schedule/world.h: a machine with one CPU and virtual processes, of which exactly one runs at a
+// time. Before each operation on shared words the world decides who goes on, who is killed (and may
+// come back as a new process in the same row), and whose sleep ends by itself.
+//
+// A killed process never runs again, nothing on its stack is destroyed, and its row's lock is free
+// at once: a kernel that takes longer looks like a kill that comes later. Processes that come back
+// take the row as sync/peer_rows.cpp does: the lock, then a higher epoch.
+// Threads: one.
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "layout/control.h"
+#include "schedule/fiber.h"
+#include "schedule/memory.h"
+
+namespace ndshare::schedule {
+
+enum class Slices {
+    never,      // only a wake ends a sleep: finds lost ones
+    when_idle,  // a sleep ends by itself only when nobody else can go on
+    any_time,   // a sleep may end by itself at any moment (signals, long pauses of the others)
+    by_clock,   // after as many steps as it has nanoseconds by Plan::steps_a_slice
+};
+
+struct Plan {
+    Slices slices = Slices::when_idle;
+    int kills = 0;
+    bool weak_memory = false;
+    std::uint64_t steps_max = 20'000;
+    std::uint64_t steps_a_slice = 0;  // by_clock: steps in sync::kSliceFirstNs
+};
+
+struct Arena {
+    alignas(64) std::byte control[layout::kControlBytes];
+    layout::Word64 payload[8];
+    layout::Word64 scratch[8];
+};
+
+class World;
+
+struct Process {
+    enum class State { ready, sleeping, ended, killed };
+    std::string_view role;
+    std::size_t number = 0;  // among all processes of a run
+    std::size_t row = 0;
+    int life = 0;            // 0 for the first process of its role, then 1, ...
+    std::uint64_t owner = 0; // its word in locks; 0 until the row is taken
+    bool may_be_killed = true;
+    bool may_sleep = true;
+    State state = State::ready;
+
+    bool unfinished() const { return state == State::ready || state == State::sleeping; }
+
+ private:
+    friend class World;
+    int lives_left = 0;
+    const void* asleep_on = nullptr;
+    std::uint64_t wakes_at = 0;
+    std::uint64_t observed = 0;  // hash of all that its operations told it
+    Knowledge knowledge{};
+    Fiber* fiber = nullptr;
+    std::function<void(Process&)> body;
+};
+
+struct Role {
+    std::string_view name;
+    std::size_t row = 0;
+    int lives = 1;  // how many processes follow each other in the row when each is killed
+    bool may_be_killed = true;
+};
+
+enum class Verdict { good, violated, endless, everybody_sleeps, cut };
+
+class World {
+ public:
+    World();
+    ~World();
+
+    // ---- for a test's setup and its processes ---------------------------------------------------
+    layout::Control control() { return layout::Control(arena_->control); }
+    layout::Word64& payload(std::size_t k) { return arena_->payload[k]; }
+    layout::Word64& scratch(std::size_t k) { return arena_->scratch[k]; }
+    void spawn(const Role& role, std::function<void(Process&)> body);
+    // Checked when all processes have ended or died.
+    void at_end(std::function<void()> check) { end_check_ = std::move(check); }
+    // Called after every operation, outside the count of steps.
+    void after_each_step(std::function<void()> look) { step_look_ = std::move(look); }
+    // Ends the run: a promise is broken.
+    [[noreturn]] void violate(std::string what);
+    void require(bool good, const char* what) {
+        if (!good) violate(what);
+    }
+    // A moment at which others may run.
+    void pause();
+    bool rarely() { return choices_->rarely(); }
+    std::size_t pick(std::size_t count) { return choices_->pick(count); }
+    std::uint64_t now() const { return steps_; }
+    int kill_count() const { return kill_count_; }
+    bool holder_lives(std::uint64_t owner) const;
+    std::uint64_t last(const auto& word) { return Memory::last(&word, sizeof word); }
+    const std::deque<Process>& processes() const { return processes_; }
+
+    // ---- for the ground -------------------------------------------------------------------------
+    std::uint64_t load(const void* word, std::size_t bytes, Order order);
+    void store(void* word, std::size_t bytes, Order order, std::uint64_t value);
+    std::uint64_t exchange(void* word, std::size_t bytes, std::uint64_t value);
+    bool compare_exchange(void* word, std::size_t bytes, std::uint64_t& expected,
+                          std::uint64_t desired);
+    void fence(Order order);
+    bool row_is_locked(std::size_t row);
+    void sleep(const void* word, std::uint32_t expected, std::int64_t ns);
+    void wake_all(const void* word);
+
+    // ---- for schedule/explore.cpp ---------------------------------------------------------------
+    Verdict run(const Plan& plan, Choices& choices, const std::function<void(World&)>& setup,
+                bool tracing);
+    const std::string& violation() const { return violation_; }
+    std::string trace(std::size_t lines_max) const;
+
+ private:
+    static constexpr std::size_t kRowsMax = 8;
+    struct Row {
+        Process* holder = nullptr;
+        View left;  // what the kernel hands over from a row's former holder
+    };
+    void reset(const Plan& plan, Choices& choices, bool tracing);
+    Fiber& fiber_of(std::size_t number);
+    void take_row(Process& who);
+    void leave_row(Process& who);
+    void begin_step();
+    void end_step(const char* verb, const void* word, std::uint64_t value, std::uint64_t result);
+    void maybe_kill();
+    void kill(Process& victim);
+    void end_due_sleeps();
+    Process* choose();
+    Process* sleeper_to_wake();
+    void go_on_with_next();
+    [[noreturn]] void stop(Verdict verdict);
+    std::uint64_t state_hash() const;
+    std::string name_of(const void* word) const;
+
+    std::unique_ptr<Arena> arena_;
+    Memory memory_;
+    Fiber main_;
+    std::vector<std::unique_ptr<Fiber>> fibers_;
+    std::deque<Process> processes_;
+    Row rows_[kRowsMax];
+    Process* current_ = nullptr;
+    Plan plan_;
+    Choices* choices_ = nullptr;
+    std::uint64_t steps_ = 0;
+    int kill_count_ = 0;
+    Verdict verdict_ = Verdict::good;
+    std::string violation_;
+    std::function<void()> end_check_, step_look_;
+    std::vector<std::size_t> candidates_;
+
+    struct Line {
+        std::uint64_t step;
+        std::size_t process;
+        const char* verb;
+        const void* word;
+        std::uint64_t value, result;
+    };
+    bool tracing_ = false;
+    std::vector<Line> lines_;
+};
+
+}  // namespace ndshare::schedule
