@@ -1,7 +1,8 @@
 """Two processes that measure together, as programs/support/pair.h does it for the C++ programs.
 
 `run_pair` forks before either side has made or opened what is measured. The first side measures
-and returns its findings, which are printed as one line of JSON; the second holds, answers or writes.
+and returns its findings, which are printed as one line of JSON; the second holds, answers or
+writes.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import NoReturn
 
-Findings = Mapping[str, int]
+Findings = Mapping[str, float]
 
 
 @dataclass
@@ -104,22 +105,21 @@ def run_pair(
     # Ended from outside, a side still removes what it made.
     signal.signal(signal.SIGTERM, _leave)
     sys.stdout.flush()
-    parent = os.getpid()
     child = os.fork()
     index = 0 if child else 1
     read_fd, unused_write_fd = (to_first, to_second)[index]
     unused_read_fd, write_fd = (to_second, to_first)[index]
     os.close(unused_write_fd)
     os.close(unused_read_fd)
-    side = Side(options.count, options.warm_up, prefix, index, cpus[index], shared, read_fd,
-                write_fd)
+    side = Side(
+        options.count, options.warm_up, prefix, index, cpus[index], shared, read_fd, write_fd
+    )
     if index == 1:
-        status = _run(lambda: second(side))
-        if status and os.getppid() == parent:
-            os.kill(parent, signal.SIGTERM)  # it may be waiting for this side
-        sys.exit(status)
+        sys.exit(_run(lambda: second(side)))
+    signal.signal(signal.SIGCHLD, lambda number, frame: _require_no_failure(child))
     result: list[Findings] = []
     status = _run(lambda: result.append(first(side)))
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if status:
         os.kill(child, signal.SIGTERM)
     _, child_status = os.waitpid(child, 0)
@@ -133,10 +133,18 @@ def _run(body: Callable[[], None]) -> int:
         body()
     except (KeyboardInterrupt, SystemExit):
         return 1
-    except BaseException:  # noqa: BLE001 - told, and said in the exit status
+    except BaseException:
         traceback.print_exc()
         return 1
     return 0
+
+
+def _require_no_failure(child: int) -> None:
+    """The first side may be waiting for the second, which no longer answers. An end without a
+    failure is no news: it was agreed upon."""
+    ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    if ended is not None and (ended.si_code != os.CLD_EXITED or ended.si_status != 0):
+        raise EOFError("the other process failed")
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:

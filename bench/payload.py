@@ -33,8 +33,10 @@ def sum_of(words: Words) -> int:
 def round_trip_checksum(count: int) -> int:
     """What `count` answers add up to: payload k is number k % 64, all of it is received."""
     sums = [sum_of(row) for row in smalls()]
-    return sum(sums[k] * ((count - k + SMALL_COUNT - 1) // SMALL_COUNT)
-               for k in range(SMALL_COUNT)) & _MASK
+    return (
+        sum(sums[k] * ((count - k + SMALL_COUNT - 1) // SMALL_COUNT) for k in range(SMALL_COUNT))
+        & _MASK
+    )
 
 
 def attach_checksum(count: int) -> int:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-import payload  # noqa: E402
-from pair import Findings, Side, arguments, findings, run_pair  # noqa: E402
+import payload
+from pair import Findings, Side, arguments, findings, run_pair
 
 
 class Way(NamedTuple):

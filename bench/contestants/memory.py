@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-import payload  # noqa: E402
-from pair import Findings, Side, arguments, run_pair  # noqa: E402
+import payload
+from pair import Findings, Side, arguments, run_pair
 
 
 class Way(NamedTuple):
@@ -41,7 +39,9 @@ def _shared_array() -> Way:
     import SharedArray
 
     def make(stack: ExitStack, name: str) -> payload.Words:
-        array = SharedArray.create(f"shm://{name}", payload.SMALL_WORDS, dtype=np.uint64)
+        array: payload.Words = SharedArray.create(
+            f"shm://{name}", payload.SMALL_WORDS, dtype=np.uint64
+        )
         stack.callback(SharedArray.delete, f"shm://{name}")
         return array
 
@@ -165,16 +165,17 @@ def main() -> None:
         return {
             "ops": n,
             "checksum": total,
-            "shared_nbytes": made.shared_nbytes // n,
+            "nbytes": payload.SMALL_WORDS * 8,
+            "shared_nbytes": made.shared_nbytes / n,
             "predicted_nbytes": predicted,
-            "control_nbytes": max(made.shared_nbytes // n - payload.SMALL_WORDS * 8, 0),
-            "maker_fds": -(-made.fds // n),
-            "maker_maps": -(-made.maps // n),
-            "maker_private_nbytes": made.private_nbytes // n,
-            "opener_fds": -(-opened.fds // n),
-            "opener_maps": -(-opened.maps // n),
-            "opener_private_nbytes": opened.private_nbytes // n,
-            "opener_shared_nbytes": opened.shared_nbytes // n,
+            "control_nbytes": made.shared_nbytes / n - payload.SMALL_WORDS * 8,
+            "maker_fds": made.fds / n,
+            "maker_maps": made.maps / n,
+            "maker_private_nbytes": made.private_nbytes / n,
+            "opener_fds": opened.fds / n,
+            "opener_maps": opened.maps / n,
+            "opener_private_nbytes": opened.private_nbytes / n,
+            "opener_shared_nbytes": opened.shared_nbytes / n,
         }
 
     def second(side: Side) -> None:

@@ -21,10 +21,8 @@ void second(bench::Side& side) {
     ndshare::set_interrupt_check(bench::check_interrupted);
     auto array = Array::create(side.name("block"), {.shape = {bench::kBlockWords}, .dtype = "u8"});
     side.meet();
-    bench::write_blocks(side, [&](std::uint64_t version) {
-        auto writing = array.write();
-        bench::fill_block(writing->view<std::uint64_t, 1>().data(), version);
-        writing->commit();
+    bench::write_blocks(side, [&](const std::uint64_t* words) {
+        array.assign(std::span(words, bench::kBlockWords));
     });
     side.meet();
 }

@@ -82,7 +82,7 @@ class Array(_core.ArrayHandle[S]):
         self, timeout: float | None = None, *, since: int | None = None
     ) -> int | None:
         """wait() for asyncio: the loop sleeps on a descriptor; cancelling loses nothing."""
-        _core.require_timeout(timeout)
+        _core.require_timeout(self.name, timeout)
         end = None if timeout is None else time.monotonic() + timeout
         known = self._seen if since is None else since
         loop = asyncio.get_running_loop()

@@ -4,6 +4,8 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 
+#include <unistd.h>
+
 #include <optional>
 #include <vector>
 
@@ -57,13 +59,16 @@ void read_bytes(ArrayHandle& handle, std::span<std::byte> out, Timeout timeout) 
 }
 
 nb::object read(ArrayHandle& handle, nb::object out, nb::object timeout_seconds) {
-    const Timeout timeout = to_timeout(timeout_seconds);
+    const Timeout timeout = to_timeout(timeout_seconds, "read", handle.get().name());
     const nb::object view = handle.live();
     const bool fresh = out.is_none();
     if (fresh) out = make_like(view);
     if (fresh || takes_bytes(out, view)) {
         read_bytes(handle, {data_of(out), handle.get().nbytes()}, timeout);
-    } else if (!handle.get().read([&](auto) { copy_into(out, view); }, timeout)) {
+    } else if (!handle.get().read([&](auto) {
+                   const nb::gil_scoped_acquire gil;  // a read that waited gave it away
+                   copy_into(out, view);
+               }, timeout)) {
         raise_timeout(handle, "read", "a writer did not finish in time");
     }
     return out;
@@ -73,17 +78,25 @@ nb::object get_item(ArrayHandle& handle, nb::handle key) {
     const nb::object view = handle.live();
     nb::object selection;
     handle.get().read([&](auto) {
-        selection = detach(nb::steal(PyObject_GetItem(view.ptr(), key.ptr())));
+        const nb::gil_scoped_acquire gil;  // a read that waited gave it away
+        PyObject* found = PyObject_GetItem(view.ptr(), key.ptr());
+        if (found == nullptr) nb::raise_python_error();
+        selection = detach(nb::steal(found));
     });
     return selection;
 }
 
 void set_item(ArrayHandle& handle, nb::handle key, nb::handle value) {
-    const nb::object view = handle.live();
+    nb::object view = handle.live();
+    nb::object at = nb::borrow(key);
+    if (names_fields(key, view)) {
+        view = nb::object(view[key]);
+        at = nb::ellipsis();
+    }
     const nb::object prepared =
         handle.get().writeable() ? prepare_value(value, view) : nb::borrow(value);
     auto writing = begin_write(handle, forever, key.is(nb::ellipsis()));
-    if (PyObject_SetItem(view.ptr(), key.ptr(), prepared.ptr()) == 0) return writing.commit();
+    if (PyObject_SetItem(view.ptr(), at.ptr(), prepared.ptr()) == 0) return writing.commit();
     // NumPy refused the index or the shape before it stored a byte.
     nb::python_error error;
     writing.cancel();
@@ -96,18 +109,20 @@ struct Writing {
     Timeout timeout;
     bool recover;
     std::optional<Array::Write> write;
+    pid_t process = 0;  // that entered; the child of a fork in the block leaves it without effect
 
     nb::object enter() {
         if (write) throw nb::value_error("this write() was entered already; call write() again");
         auto& handle = nb::cast<ArrayHandle&>(owner);
         nb::object view = handle.live();
         write.emplace(begin_write(handle, timeout, recover));
+        process = getpid();
         return view;
     }
     void exit(nb::handle error_type) {
         if (!write) return;
         // An exception leaves the array incomplete: its bytes are half new, and cannot be undone.
-        if (error_type.is_none()) write->commit();
+        if (error_type.is_none() && process == getpid()) write->commit();
         write.reset();
     }
 };
@@ -136,7 +151,7 @@ void init_create(ArrayHandle* self, std::string_view name, nb::tuple shape, std:
     const CreateOptions options{.existing = to_existing(existing),
                                 .attrs_json = attrs_json,
                                 .sharing = {persistent, permissions, group},
-                                .spin = to_spin(spin)};
+                                .spin = to_spin(spin, "create", name)};
     std::span<const std::byte> bytes;
     if (!data.is_none()) bytes = {data_of(data), nb::cast<std::size_t>(data.attr("nbytes"))};
     std::optional<Array> made;
@@ -152,8 +167,8 @@ void init_open(ArrayHandle* self, std::string_view name, bool writeable, nb::obj
                bool full_name) {
     OpenOptions options{.writeable = writeable,
                         .expect = {},
-                        .timeout = to_timeout(timeout),
-                        .spin = to_spin(spin),
+                        .timeout = to_timeout(timeout, "open", name),
+                        .spin = to_spin(spin, "open", name),
                         .expect_shape = !shape.is_none(),
                         .expect_dtype = !dtype.is_none(),
                         .full_name = full_name};
@@ -172,7 +187,8 @@ void init_open(ArrayHandle* self, std::string_view name, bool writeable, nb::obj
 
 std::optional<std::uint64_t> wait(ArrayHandle& handle, nb::object timeout,
                                   std::optional<std::uint64_t> since) {
-    return handle.get().wait(to_timeout(timeout), since);
+    Array& array = handle.get();
+    return array.wait(to_timeout(timeout, "wait", array.name()), since);
 }
 
 void update_attrs(ArrayHandle& handle, nb::callable change) {
@@ -192,7 +208,7 @@ nb::list wait_several(nb::sequence objects, nb::object timeout) {
         owners.push_back(nb::borrow(object));
         things.emplace_back(nb::cast<ArrayHandle&>(object).get());
     }
-    ndshare::wait(things, to_timeout(timeout));
+    ndshare::wait(things, to_timeout(timeout, "wait", "several"));
     nb::list ready;
     for (std::size_t k = 0; k < things.size(); ++k) {
         if (things[k].ready()) ready.append(owners[k]);
@@ -237,7 +253,9 @@ void init_array(nb::module_& m) {
         .def("read", &read, nb::arg("out").none() = nb::none(), nb::kw_only(),
              nb::arg("timeout").none() = nb::none())
         .def("write", [](nb::object self, nb::object timeout, bool recover) {
-            return Writing{std::move(self), to_timeout(timeout), recover, {}};
+            const auto name = nb::cast<ArrayHandle&>(self).get().name();
+            const Timeout limit = to_timeout(timeout, "write", name);
+            return Writing{std::move(self), limit, recover, {}, 0};
         }, nb::kw_only(), nb::arg("timeout").none() = nb::none(), nb::arg("recover") = false)
         .def("wait", &wait, nb::arg("timeout").none() = nb::none(), nb::kw_only(),
              nb::arg("since").none() = nb::none())
@@ -254,8 +272,9 @@ void init_array(nb::module_& m) {
     nb::setattr(nb::type<Writing>(), "__class_getitem__", class_method(alias));
 
     m.def("wait", &wait_several, nb::arg("objects"), nb::arg("timeout").none());
-    m.def("require_timeout", [](nb::object timeout) { (void)to_timeout(timeout); },
-          nb::arg("timeout").none());
+    m.def("require_timeout", [](std::string_view name, nb::object timeout) {
+        (void)to_timeout(timeout, "wait", name);
+    }, nb::arg("name"), nb::arg("timeout").none());
 }
 
 }  // namespace ndshare::python

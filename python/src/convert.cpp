@@ -1,36 +1,60 @@
 #include "convert.h"
 
 #include <cmath>
+#include <string>
 
 #include "numpy.h"
 
 namespace ndshare::python {
 
-Timeout to_timeout(nb::handle seconds) {
-    if (seconds.is_none()) return forever;
-    if (PyBool_Check(seconds.ptr())) {
-        throw nb::type_error("timeout must be seconds as a float, or None for ever; not a bool");
-    }
+namespace {
+
+std::string text_of(const char* operation, std::string_view name, const char* text) {
+    return "[" + std::string(operation) + "] \"" + std::string(name) + "\": " + text;
+}
+
+// number of seconds, or a TypeError with that text.
+double to_seconds(nb::handle seconds, const std::string& otherwise) {
+    if (is_bool(seconds)) throw nb::type_error(otherwise.c_str());
     const double value = PyFloat_AsDouble(seconds.ptr());
     if (value == -1.0 && PyErr_Occurred() != nullptr) {
         PyErr_Clear();
-        throw nb::type_error("timeout must be seconds as a float, or None for ever");
+        throw nb::type_error(otherwise.c_str());
     }
-    if (std::isnan(value)) throw nb::value_error("timeout must not be NaN");
-    if (value <= 0) return Timeout(0);
-    const double ns = std::ceil(value * 1e9);
-    if (ns >= 9.2e18) return forever;
-    return Timeout(static_cast<std::int64_t>(ns));
+    return value;
 }
 
-Timeout to_spin(nb::handle seconds) {
-    if (seconds.is_none()) return Timeout(-1);
-    const Timeout spin = to_timeout(seconds);
-    // Longer spinning is a mistake in units, and deaf to signals meanwhile.
-    if (spin > std::chrono::milliseconds(50)) {
-        throw nb::value_error("spin is in seconds, at most 0.05; 0 sleeps at once");
+// forever: what cannot be counted in ns.
+Timeout from_seconds(double value) {
+    if (value <= 0) return Timeout(0);
+    const double ns = std::ceil(value * 1e9);
+    return ns >= 9.2e18 ? forever : Timeout(static_cast<std::int64_t>(ns));
+}
+
+}  // namespace
+
+Timeout to_timeout(nb::handle seconds, const char* operation, std::string_view name) {
+    if (seconds.is_none()) return forever;
+    const double value = to_seconds(
+        seconds, text_of(operation, name,
+                         "timeout must be seconds as a float, or None for ever; not a bool"));
+    if (std::isnan(value)) {
+        throw nb::value_error(
+            text_of(operation, name, "timeout must not be NaN; None waits for ever").c_str());
     }
-    return spin;
+    return from_seconds(value);
+}
+
+Timeout to_spin(nb::handle seconds, const char* operation, std::string_view name) {
+    if (seconds.is_none()) return Timeout(-1);
+    const double value = to_seconds(
+        seconds, text_of(operation, name, "spin must be seconds as a float, or None: adaptive"));
+    // Longer spinning is a mistake in units, and deaf to signals meanwhile.
+    if (!(value <= 0.05)) {
+        throw nb::value_error(
+            text_of(operation, name, "spin is in seconds, at most 0.05; 0 sleeps at once").c_str());
+    }
+    return from_seconds(value);
 }
 
 Shape to_shape(nb::handle tuple) {

@@ -3,16 +3,19 @@
 #pragma once
 #include <nanobind/nanobind.h>
 
+#include <string_view>
+
 #include "ndshare/ndshare.hpp"
 
 namespace ndshare::python {
 
 namespace nb = nanobind;
 
-// timeout=: seconds as float, None for ever; a bool is a TypeError, NaN a ValueError.
-Timeout to_timeout(nb::handle seconds);
+// timeout=: seconds as float, None for ever; a bool is a TypeError, NaN a ValueError. operation and
+// name are for the text: of what, of which array.
+Timeout to_timeout(nb::handle seconds, const char* operation, std::string_view name);
 // spin=: seconds, None adaptive.
-Timeout to_spin(nb::handle seconds);
+Timeout to_spin(nb::handle seconds, const char* operation, std::string_view name);
 Shape to_shape(nb::handle tuple);
 nb::tuple from_shape(const Shape& shape);
 // The Python Spec of a C++ one.

@@ -39,6 +39,10 @@ void import_numpy() {
     if (_import_array() < 0) nb::raise_python_error();
 }
 
+bool is_bool(nb::handle object) {
+    return PyBool_Check(object.ptr()) || PyArray_IsScalar(object.ptr(), Bool);
+}
+
 nb::object dtype_of(const Spec& spec) {
     // Kept for ever, like NumPy's own dtypes; the number of different ones is the program's.
     static auto* known = new std::unordered_map<std::string, PyObject*>;
@@ -87,13 +91,21 @@ nb::object detach(nb::object selection) {
     return selection;
 }
 
+bool names_fields(nb::handle key, nb::handle view) {
+    if (!PyDataType_HASFIELDS(PyArray_DESCR(as_array(view)))) return false;
+    if (PyUnicode_Check(key.ptr())) return true;
+    return PyList_Check(key.ptr()) && PyList_GET_SIZE(key.ptr()) > 0 &&
+           PyUnicode_Check(PyList_GET_ITEM(key.ptr(), 0));
+}
+
 nb::object prepare_value(nb::handle value, nb::handle view) {
     PyArray_Descr* wanted = PyArray_DESCR(as_array(view));
     if (PyArray_Check(value.ptr())) {
         PyArray_Descr* given = PyArray_DESCR(as_array(value));
-        if (PyArray_EquivTypes(given, wanted) || (is_plain_number(given) && is_plain_number(wanted))) {
-            return nb::borrow(value);
-        }
+        // A cast that may fail (NaN to an integer) must fail here, before a byte is stored.
+        const bool cannot_fail = is_plain_number(given) && is_plain_number(wanted) &&
+                                 PyArray_CanCastTypeTo(given, wanted, NPY_SAFE_CASTING);
+        if (cannot_fail || PyArray_EquivTypes(given, wanted)) return nb::borrow(value);
     }
     Py_INCREF(wanted);
     return steal_or_throw(PyArray_FromAny(value.ptr(), wanted, 0, 0, NPY_ARRAY_FORCECAST, nullptr));

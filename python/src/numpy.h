@@ -11,6 +11,9 @@ namespace ndshare::python {
 
 void import_numpy();
 
+// Python's bool or NumPy's.
+bool is_bool(nb::handle object);
+
 // numpy.dtype of a spec; cached, so that each text is parsed once.
 nb::object dtype_of(const Spec& spec);
 
@@ -22,6 +25,8 @@ std::byte* data_of(nb::handle array);
 // Own data, no view of anything: selections that are views (and structured scalars, which are too)
 // are copied, the others passed through.
 nb::object detach(nb::object selection);
+// Does key select fields of a structured view? Then the values take the fields' dtype.
+bool names_fields(nb::handle key, nb::handle view);
 // value as something whose assignment can fail only before a byte is stored.
 nb::object prepare_value(nb::handle value, nb::handle view);
 // Can out take the array's bytes in one piece? Throws TypeError or ValueError when it cannot take

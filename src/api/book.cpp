@@ -74,6 +74,13 @@ std::optional<Fd> open_user_folder(bool make) {
     return folder;
 }
 
+std::uint64_t id_of_base(const std::string& base) {
+    // The folder itself, not its spelling: /dev/shm may be a link.
+    const auto status = platform::status_behind(base);
+    if (!status) return 1;
+    return layout::mix(status->device ^ layout::mix(status->inode)) | 1;
+}
+
 void require_proc() {
     const auto& me = platform::identity();
     if (!me.proc_mounted) {
@@ -86,6 +93,33 @@ void require_proc() {
                     "/proc shows another pid namespace than this process's own; mount a /proc of "
                     "its own (unshare --mount-proc), or create with persistent=True");
     }
+}
+
+// The book's folder, kept open between calls; another one when NDSHARE_DIR changed or it was
+// deleted. Its descriptor is shared by pointer, so that nobody's is closed under him.
+struct OpenBook {
+    std::mutex mutex;
+    std::string base;  // as NDSHARE_DIR says it
+    std::uint32_t pid = 0;
+    std::shared_ptr<Fd> folder;
+};
+OpenBook& open_book() {
+    static auto* book = new OpenBook;
+    return *book;
+}
+
+// Asked while a book is being filled as well, hence a lock of its own.
+std::uint64_t current_book_id() {
+    static std::mutex mutex;
+    static std::string known_base = "\n";
+    static std::uint64_t known_id = 0;
+    const std::string base = platform::environment("NDSHARE_DIR");
+    const std::lock_guard lock(mutex);
+    if (known_base != base) {
+        known_id = id_of_base(base_folder());
+        known_base = base;
+    }
+    return known_id;
 }
 
 // ---- what a descriptor leads to -----------------------------------------------------------------
@@ -129,7 +163,8 @@ std::optional<Found> examine_memory(Fd fd, const std::string& full_name, std::st
                 std::move(path)};
     found.description = read_description(found.fd, status.size_bytes);
     if (found.description.name != full_name ||
-        found.description.fields.pid_namespace != me.pid_namespace) {
+        found.description.fields.pid_namespace != me.pid_namespace ||
+        found.description.fields.book != current_book_id()) {
         return std::nullopt;
     }
     if (read_state(found.fd, found.description.fields) != layout::kLive) return std::nullopt;
@@ -235,19 +270,6 @@ void make_book(const Fd& user_folder, const std::string& name) {
         }
         platform::remove_folder(user_folder.get(), fresh);
     }
-}
-
-// The book's folder, kept open between calls; another one when NDSHARE_DIR changed or it was
-// deleted. Its descriptor is shared by pointer, so that nobody's is closed under him.
-struct OpenBook {
-    std::mutex mutex;
-    std::string base;
-    std::uint32_t pid = 0;
-    std::shared_ptr<Fd> folder;
-};
-OpenBook& open_book() {
-    static auto* book = new OpenBook;
-    return *book;
 }
 
 bool is_deleted(const Fd& folder) { return platform::status_of(folder.get()).link_count == 0; }
@@ -603,10 +625,15 @@ void pass_name_on(const Segment& segment) noexcept {
         // see the row now, or it sees that the name goes, and looks again.
         auto& state = segment.control().words().state;
         sync::Atomics::store_seq_cst(state, static_cast<std::uint32_t>(layout::kUnlinked));
-        for (const auto& peer :
-             sync::living_peers(segment.fd(), segment.control(), layout::kRowCount)) {
+        // An unsigned row counts as well: a child in the middle of fork(). Its link is found by
+        // search, so the name stays, stale.
+        if (sync::any_other_holder(segment.fd(), segment.control())) {
             sync::Atomics::store_seq_cst(state, static_cast<std::uint32_t>(layout::kLive));
-            change.repoint(peer.who.pid, peer.who.fd);
+            for (const auto& peer :
+                 sync::living_peers(segment.fd(), segment.control(), layout::kRowCount)) {
+                change.repoint(peer.who.pid, peer.who.fd);
+                return;
+            }
             return;
         }
         change.remove();
@@ -614,6 +641,8 @@ void pass_name_on(const Segment& segment) noexcept {
         // The link is stale then, and the next one who needs the name searches.
     }
 }
+
+std::uint64_t book_id() { return current_book_id(); }
 
 void set_state(const Found& found, std::uint32_t state) {
     const auto& fields = found.description.fields;

@@ -84,6 +84,10 @@ platform::Fd make_persistent_file(const std::string& full_name, std::uint32_t mo
 // away with the name. Never throws; at worst the link is stale.
 void pass_name_on(const Segment& segment) noexcept;
 
+// Identifies the folder of names in use now: memory says which one it belongs to, so that two
+// NDSHARE_DIRs do not find each other's by searching processes.
+std::uint64_t book_id();
+
 // The state word, of memory that may not be mapped here; and waking whoever sleeps on it.
 void set_state(const Found& found, std::uint32_t state);
 

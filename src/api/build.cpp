@@ -57,6 +57,7 @@ layout::ArrayPlan plan_array(const std::string& full_name, const Spec& spec,
     plan.npy_header = layout::make_npy_header(meaning.npy_descr, plan.fortran, spec.shape);
     plan.uid = platform::identity().uid;
     plan.pid_namespace = platform::identity().pid_namespace;
+    plan.book = sharing.persistent ? 0 : book_id();
     // Rounded up so that a file made here also opens where pages are larger.
     plan.page_bytes = static_cast<std::uint32_t>(
         sharing.persistent ? std::max<std::uint64_t>(platform::page_bytes(), 65536)

@@ -102,6 +102,7 @@ Descriptor describe(const ArrayPlan& plan) {
     for (std::size_t k = 0; k < plan.shape.size(); ++k) d.shape[k] = plan.shape[k];
     d.name_bytes = static_cast<std::uint32_t>(plan.full_name.size());
     std::memcpy(d.name, plan.full_name.data(), plan.full_name.size());
+    d.book = plan.book;
     d.checksum = checksum_of(d, plan.dtype);
     return d;
 }

@@ -56,7 +56,8 @@ struct Descriptor {
     std::uint32_t dim_count;
     std::int64_t shape[kDimsMax];
     char name[304];
-    std::uint8_t reserved[56];
+    std::uint64_t book;  // which folder of names it belongs to; 0: a persistent file
+    std::uint8_t reserved[48];
 };
 static_assert(sizeof(Descriptor) == 1024, "bump kLayoutVersion");
 static_assert(offsetof(Descriptor, checksum) == 16, "bump kLayoutVersion");
@@ -66,6 +67,7 @@ static_assert(offsetof(Descriptor, file_bytes) == 72, "bump kLayoutVersion");
 static_assert(offsetof(Descriptor, dtype_offset_bytes) == 120, "bump kLayoutVersion");
 static_assert(offsetof(Descriptor, shape) == 152, "bump kLayoutVersion");
 static_assert(offsetof(Descriptor, name) == 664, "bump kLayoutVersion");
+static_assert(offsetof(Descriptor, book) == 968, "bump kLayoutVersion");
 static_assert(std::is_trivially_copyable_v<Descriptor>);
 static_assert(std::has_unique_object_representations_v<Descriptor>, "a hole between the fields");
 
@@ -78,7 +80,7 @@ struct ArrayPlan {
     std::string npy_header;
     std::vector<std::int64_t> shape;
     bool fortran = false, aligned = false, persistent = false;
-    std::uint64_t itemsize = 0, data_bytes = 0, generation = 0, pid_namespace = 0;
+    std::uint64_t itemsize = 0, data_bytes = 0, generation = 0, pid_namespace = 0, book = 0;
     std::uint32_t uid = 0, page_bytes = 4096;
     std::uint8_t uuid[16] = {};
 };

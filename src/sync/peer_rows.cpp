@@ -101,4 +101,12 @@ std::vector<Peer> living_peers(int fd, Control control, std::size_t own_row) {
     return peers;
 }
 
+bool any_other_holder(int fd, Control control) {
+    const std::size_t in_use = rows_in_use(control);
+    for (std::size_t row = 0; row < in_use; ++row) {
+        if (platform::is_locked_by_another(fd, row)) return true;
+    }
+    return false;
+}
+
 }  // namespace ndshare::sync

@@ -39,4 +39,7 @@ void clear_row(layout::Control control, std::size_t row);
 // The living; own_row (kRowCount for observers) counts without asking the kernel.
 std::vector<Peer> living_peers(int fd, layout::Control control, std::size_t own_row);
 
+// Does anybody but fd's own description hold a row, signed or not?
+bool any_other_holder(int fd, layout::Control control);
+
 }  // namespace ndshare::sync

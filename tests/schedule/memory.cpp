@@ -3,6 +3,16 @@
 #include <cstdlib>
 
 namespace ndshare::schedule {
+namespace {
+
+std::uint64_t mixed(std::uint64_t h, std::uint64_t value) {
+    std::uint64_t z = h * 0x9e3779b97f4a7c15ULL + value + 1;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    return z ^ (z >> 31);
+}
+
+}  // namespace
 
 void Memory::reset(bool weak) {
     for (std::size_t k = 0; k < count_; ++k) {
@@ -16,6 +26,7 @@ void Memory::reset(bool weak) {
     }
     count_ = 0;
     weak_ = weak;
+    at_seq_cst_fences_ = {};
 }
 
 std::size_t Memory::find(const void* word, std::size_t bytes) {
@@ -86,13 +97,14 @@ std::uint64_t Memory::exchange(Knowledge& who, void* word, std::size_t bytes,
 }
 
 bool Memory::compare_exchange(Knowledge& who, void* word, std::size_t bytes,
-                              std::uint64_t& expected, std::uint64_t desired, Choices& choices) {
+                              std::uint64_t& expected, std::uint64_t desired, Choices& choices,
+                              Order order) {
     const std::size_t index = find(word, bytes);
     const std::uint64_t now = last(word, bytes);
     if (now != expected) {
         // An older value that happens to be the expected one would be a success, so is not read.
         const std::uint64_t wanted = expected;
-        expected = load(who, word, bytes, Order::acquire, choices);
+        expected = load(who, word, bytes, order, choices);
         if (expected == wanted) expected = now;
         return false;
     }
@@ -101,28 +113,49 @@ bool Memory::compare_exchange(Knowledge& who, void* word, std::size_t bytes,
         return true;
     }
     const View seen = words_[index].values.back().view;
-    who.now.join(seen);
+    if (order != Order::relaxed) who.now.join(seen);
     who.after_fence.join(seen);
-    append(who, index, word, desired, true, &seen);
+    append(who, index, word, desired, order != Order::relaxed, &seen);
+    if (order == Order::seq_cst) words_[index].last_seq_cst = who.now.at[index];
     return true;
 }
 
 void Memory::fence(Knowledge& who, Order order) {
     if (!weak_) return;
-    if (order == Order::acquire) who.now.join(who.after_fence);
-    if (order == Order::release) who.at_fence = who.now;
+    if (order != Order::release) who.now.join(who.after_fence);
+    if (order == Order::seq_cst) {
+        who.now.join(at_seq_cst_fences_);
+        at_seq_cst_fences_ = who.now;
+    }
+    if (order != Order::acquire) who.at_fence = who.now;
+}
+
+std::uint64_t Memory::hash_view(const View& view) const {
+    std::uint64_t h = 0;
+    for (std::size_t k = 0; k < count_; ++k) {
+        if (view.at[k] != 0) h += mixed(reinterpret_cast<std::uintptr_t>(words_[k].at), view.at[k]);
+    }
+    return h;
+}
+
+std::uint64_t Memory::hash(const Knowledge& who) const {
+    if (!weak_) return 0;
+    return mixed(mixed(hash_view(who.now), hash_view(who.after_fence)), hash_view(who.at_fence));
 }
 
 std::uint64_t Memory::hash() const {
-    std::uint64_t h = 0;
+    std::uint64_t h = weak_ ? hash_view(at_seq_cst_fences_) : 0;
     for (std::size_t k = 0; k < count_; ++k) {
-        const auto offset = static_cast<std::uint64_t>(static_cast<const std::byte*>(words_[k].at) -
-                                                       base_);
-        // A sum: the order in which words were touched first does not matter.
-        std::uint64_t z = last(words_[k].at, words_[k].bytes) * 0x9e3779b97f4a7c15ULL + offset;
-        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-        z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-        if (last(words_[k].at, words_[k].bytes) != 0) h += z ^ (z >> 31);
+        const Word& w = words_[k];
+        const auto at = reinterpret_cast<std::uintptr_t>(w.at);
+        const std::uint64_t value = last(w.at, w.bytes);
+        if (!weak_) {
+            if (value != 0) h += mixed(at, value);
+            continue;
+        }
+        std::uint64_t all = mixed(at, w.last_seq_cst);
+        for (const Value& one : w.values) all = mixed(mixed(all, one.value), hash_view(one.view));
+        if (w.values.size() > 1) h += all;
     }
     return h;
 }

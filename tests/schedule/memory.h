@@ -44,6 +44,10 @@ class Memory {
     Memory(std::byte* base, std::size_t bytes) : base_(base), index_of_(bytes / 4, 0) {}
     void reset(bool weak);
 
+    void set_initial(void* word, std::size_t bytes, std::uint64_t value) {
+        set(word, bytes, value);
+        (void)find(word, bytes);
+    }
     static std::uint64_t last(const void* word, std::size_t bytes) {
         std::uint64_t value = 0;
         std::memcpy(&value, word, bytes);
@@ -52,12 +56,14 @@ class Memory {
     std::uint64_t load(Knowledge& who, void* word, std::size_t bytes, Order order, Choices& choices);
     void store(Knowledge& who, void* word, std::size_t bytes, Order order, std::uint64_t value);
     std::uint64_t exchange(Knowledge& who, void* word, std::size_t bytes, std::uint64_t value);
-    // As Atomics::compare_exchange. A failed one may have read an older value.
+    // As Atomics::compare_exchange; order: relaxed for canaries, acquire (and release), seq_cst. A failed one may have read an older value.
     bool compare_exchange(Knowledge& who, void* word, std::size_t bytes, std::uint64_t& expected,
-                          std::uint64_t desired, Choices& choices);
+                          std::uint64_t desired, Choices& choices, Order order);
     void fence(Knowledge& who, Order order);
-    // Of the words' last values.
+    // Of the words, by their addresses: when they were touched first does not matter.
     std::uint64_t hash() const;
+    // Of what a process knows; 0 unless weak.
+    std::uint64_t hash(const Knowledge& who) const;
 
  private:
     struct Value {
@@ -71,6 +77,7 @@ class Memory {
         std::vector<Value> values;
     };
     std::size_t find(const void* word, std::size_t bytes);
+    std::uint64_t hash_view(const View& view) const;
     void set(void* word, std::size_t bytes, std::uint64_t value) {
         std::memcpy(word, &value, bytes);
     }
@@ -82,6 +89,7 @@ class Memory {
     std::vector<std::uint8_t> index_of_;  // 0: none yet, else index + 1
     std::array<Word, kWordsMax> words_;
     std::size_t count_ = 0;
+    View at_seq_cst_fences_;
 };
 
 }  // namespace ndshare::schedule

@@ -12,6 +12,8 @@ namespace {
 constexpr std::size_t kStackBytes = 128 << 10;
 constexpr std::uint64_t kFirstEpoch = 1;
 
+struct EndCheckFailed {};
+
 std::uint64_t mixed(std::uint64_t h, std::uint64_t value) {
     h = (h ^ value) * 0xff51afd7ed558ccdULL;
     return h ^ (h >> 32);
@@ -35,7 +37,7 @@ void World::reset(const Plan& plan, Choices& choices, bool tracing) {
     current_ = nullptr;
     plan_ = plan;
     choices_ = &choices;
-    steps_ = 0;
+    steps_ = skipped_ = 0;
     kill_count_ = 0;
     verdict_ = Verdict::good;
     violation_.clear();
@@ -52,7 +54,10 @@ Verdict World::run(const Plan& plan, Choices& choices, const std::function<void(
     current_ = choose();
     if (current_ != nullptr) Fiber::jump(main_, *current_->fiber);
     current_ = nullptr;
-    if (verdict_ == Verdict::good && end_check_) end_check_();
+    try {
+        if (verdict_ == Verdict::good && end_check_) end_check_();
+    } catch (const EndCheckFailed&) {
+    }
     return verdict_;
 }
 
@@ -66,7 +71,7 @@ void World::violate(std::string what) {
     violation_ = std::move(what);
     if (current_ != nullptr) stop(Verdict::violated);
     verdict_ = Verdict::violated;
-    throw std::runtime_error(violation_);  // from a check at the end
+    throw EndCheckFailed{};
 }
 
 // ---- processes ----------------------------------------------------------------------------------
@@ -76,7 +81,7 @@ Fiber& World::fiber_of(std::size_t number) {
     return *fibers_[number];
 }
 
-void World::spawn(const Role& role, std::function<void(Process&)> body) {
+Process& World::add(const Role& role, std::function<void(Process&)> body) {
     Process& who = processes_.emplace_back();
     who.role = role.name;
     who.number = processes_.size() - 1;
@@ -85,15 +90,6 @@ void World::spawn(const Role& role, std::function<void(Process&)> body) {
     who.lives_left = role.lives - 1;
     who.body = std::move(body);
     who.fiber = &fiber_of(who.number);
-    if (rows_[role.row].holder == nullptr) {
-        // There from the beginning: its row was taken before the run.
-        rows_[role.row].holder = &who;
-        who.owner = sync::owner_word(role.row, kFirstEpoch);
-        layout::Word64& epoch = control().row(role.row).epoch;
-        memory_.store(who.knowledge, &epoch, sizeof epoch, Order::relaxed, kFirstEpoch);
-        for (Process& other : processes_) other.knowledge.now.join(who.knowledge.now);
-        who.knowledge.now = processes_.front().knowledge.now;
-    }
     who.fiber->prepare([this, &who] {
         if (who.owner == 0) take_row(who);
         who.body(who);
@@ -101,6 +97,14 @@ void World::spawn(const Role& role, std::function<void(Process&)> body) {
         leave_row(who);
         go_on_with_next();
     });
+    return who;
+}
+
+void World::spawn(const Role& role, std::function<void(Process&)> body) {
+    Process& who = add(role, std::move(body));
+    rows_[role.row].holder = &who;
+    who.owner = sync::owner_word(role.row, kFirstEpoch);
+    set_initial(control().row(role.row).epoch, kFirstEpoch);
 }
 
 void World::take_row(Process& who) {
@@ -149,18 +153,16 @@ void World::kill(Process& victim) {
     leave_row(victim);
     if (tracing_) lines_.push_back({steps_, victim.number, "IS KILLED", nullptr, 0, 0});
     if (victim.lives_left == 0) return;
-    // deque: references to the others stay good.
-    spawn({victim.role, victim.row, victim.lives_left, victim.may_be_killed}, victim.body);
-    Process& next = processes_.back();
+    // A deque: references to the others stay good.
+    Process& next = add({victim.role, victim.row, victim.lives_left, victim.may_be_killed},
+                        victim.body);
     next.life = victim.life + 1;
-    rows_[next.row].holder = nullptr;
-    next.owner = 0;
 }
 
 void World::end_due_sleeps() {
     if (plan_.slices != Slices::by_clock) return;
     for (Process& p : processes_) {
-        if (p.state == Process::State::sleeping && p.wakes_at <= steps_) {
+        if (p.state == Process::State::sleeping && p.wakes_at <= clock()) {
             p.state = Process::State::ready;
         }
     }
@@ -179,7 +181,7 @@ Process* World::sleeper_to_wake() {
         for (const std::size_t number : candidates_) {
             if (processes_[number].wakes_at < chosen->wakes_at) chosen = &processes_[number];
         }
-        steps_ = std::max(steps_, chosen->wakes_at);
+        skipped_ += chosen->wakes_at > clock() ? chosen->wakes_at - clock() : 0;
     }
     chosen->state = Process::State::ready;
     return chosen;
@@ -231,6 +233,7 @@ std::uint64_t World::state_hash() const {
     std::uint64_t h = memory_.hash();
     for (const Process& p : processes_) {
         h = mixed(h, p.observed);
+        h = mixed(h, memory_.hash(p.knowledge));
         h = mixed(h, static_cast<std::uint64_t>(p.state) +
                          16 * reinterpret_cast<std::uintptr_t>(p.asleep_on));
     }
@@ -238,6 +241,12 @@ std::uint64_t World::state_hash() const {
 }
 
 // ---- operations ---------------------------------------------------------------------------------
+
+std::size_t World::pick(std::size_t count) {
+    const std::size_t picked = choices_->pick(count);
+    current_->observed = mixed(current_->observed, picked + 1);
+    return picked;
+}
 
 void World::pause() {
     begin_step();
@@ -266,10 +275,10 @@ std::uint64_t World::exchange(void* word, std::size_t bytes, std::uint64_t value
 }
 
 bool World::compare_exchange(void* word, std::size_t bytes, std::uint64_t& expected,
-                             std::uint64_t desired) {
+                             std::uint64_t desired, Order order) {
     begin_step();
     const bool done = memory_.compare_exchange(current_->knowledge, word, bytes, expected, desired,
-                                               *choices_);
+                                               *choices_, order);
     end_step(done ? "cas" : "cas fails", word, done ? desired : expected, expected + (done ? 1 : 0));
     return done;
 }
@@ -297,8 +306,9 @@ void World::sleep(const void* word, std::uint32_t expected, std::int64_t ns) {
     end_step(sleeps ? "sleep" : "sleep refused", word, expected, sleeps ? 1 : 0);
     if (!sleeps) return;
     current_->state = Process::State::sleeping;
+    ++current_->sleep_count;
     current_->asleep_on = word;
-    current_->wakes_at = steps_ + plan_.steps_a_slice * static_cast<std::uint64_t>(ns) /
+    current_->wakes_at = clock() + plan_.steps_a_slice * static_cast<std::uint64_t>(ns) /
                                       static_cast<std::uint64_t>(sync::kSliceFirstNs);
     go_on_with_next();
     current_->asleep_on = nullptr;

@@ -54,6 +54,7 @@ struct Process {
     bool may_be_killed = true;
     bool may_sleep = true;
     State state = State::ready;
+    std::uint64_t sleep_count = 0;
 
     bool unfinished() const { return state == State::ready || state == State::sleeping; }
 
@@ -86,6 +87,7 @@ class World {
     layout::Control control() { return layout::Control(arena_->control); }
     layout::Word64& payload(std::size_t k) { return arena_->payload[k]; }
     layout::Word64& scratch(std::size_t k) { return arena_->scratch[k]; }
+    // A process that is there from the beginning, its row taken before the run; one a row.
     void spawn(const Role& role, std::function<void(Process&)> body);
     // Checked when all processes have ended or died.
     void at_end(std::function<void()> check) { end_check_ = std::move(check); }
@@ -98,8 +100,12 @@ class World {
     }
     // A moment at which others may run.
     void pause();
-    bool rarely() { return choices_->rarely(); }
-    std::size_t pick(std::size_t count) { return choices_->pick(count); }
+    // One of 0 .. count - 1, for what a test leaves open.
+    std::size_t pick(std::size_t count);
+    // A word's value before the run; in setup only.
+    void set_initial(auto& word, std::uint64_t value) {
+        memory_.set_initial(&word, sizeof word, value);
+    }
     std::uint64_t now() const { return steps_; }
     int kill_count() const { return kill_count_; }
     bool holder_lives(std::uint64_t owner) const;
@@ -111,7 +117,7 @@ class World {
     void store(void* word, std::size_t bytes, Order order, std::uint64_t value);
     std::uint64_t exchange(void* word, std::size_t bytes, std::uint64_t value);
     bool compare_exchange(void* word, std::size_t bytes, std::uint64_t& expected,
-                          std::uint64_t desired);
+                          std::uint64_t desired, Order order);
     void fence(Order order);
     bool row_is_locked(std::size_t row);
     void sleep(const void* word, std::uint32_t expected, std::int64_t ns);
@@ -131,10 +137,12 @@ class World {
     };
     void reset(const Plan& plan, Choices& choices, bool tracing);
     Fiber& fiber_of(std::size_t number);
+    Process& add(const Role& role, std::function<void(Process&)> body);
     void take_row(Process& who);
     void leave_row(Process& who);
     void begin_step();
     void end_step(const char* verb, const void* word, std::uint64_t value, std::uint64_t result);
+    std::uint64_t clock() const { return steps_ + skipped_; }
     void maybe_kill();
     void kill(Process& victim);
     void end_due_sleeps();
@@ -155,6 +163,7 @@ class World {
     Plan plan_;
     Choices* choices_ = nullptr;
     std::uint64_t steps_ = 0;
+    std::uint64_t skipped_ = 0;  // time in which everybody slept
     int kill_count_ = 0;
     Verdict verdict_ = Verdict::good;
     std::string violation_;

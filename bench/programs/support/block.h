@@ -52,17 +52,22 @@ void read_blocks(Side& side, Read read) {
                   {"bytes", kBlockWords * sizeof(std::uint64_t)}});
 }
 
-// write(version) fills the block.
+// write(words) copies them into the block; they are made before, so that only a copy falls into it.
 template <class Write>
 void write_blocks(Side& side, Write write) {
+    std::vector<std::uint64_t> words(kBlockWords);
     std::uint64_t version = 0;
-    write(++version);
+    const auto write_next = [&] {
+        fill_block(words.data(), ++version);
+        write(words.data());
+    };
+    write_next();
     side.meet();
     timespec next{};
     clock_gettime(CLOCK_MONOTONIC, &next);
     side.begin();
     while (stop_word(side).load(std::memory_order_relaxed) == 0) {
-        write(++version);
+        write_next();
         if (version == kWritesBeforePin) side.pin();
         next.tv_nsec += kWritePeriodNs;
         if (next.tv_nsec >= 1'000'000'000) {

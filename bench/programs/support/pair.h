@@ -21,9 +21,9 @@ void check_interrupted();
 class Side {
  public:
     const Options& options() const { return options_; }
-    std::int64_t count() const { return options_.number("--count", 10'000); }
+    std::int64_t count() const { return count_; }
     // A multiple of the number of payloads, so that the first counted operation has the first one.
-    std::int64_t warm_up() const { return options_.number("--warm-up", 640); }
+    std::int64_t warm_up() const { return warm_up_; }
 
     // Both have arrived. Throws when the other one is gone.
     void meet();
@@ -44,11 +44,15 @@ class Side {
  private:
     friend int run_pair(int, char**, std::vector<std::string>, std::size_t,
                         const std::function<void(Side&)>&, const std::function<void(Side&)>&);
-    explicit Side(const Options& options) : options_(options) {}
+    explicit Side(const Options& options)
+        : options_(options),
+          count_(options.number("--count", 10'000)),
+          warm_up_(options.number("--warm-up", 640)) {}
     void send(std::int64_t value) const;
     std::int64_t receive() const;
 
     const Options& options_;
+    const std::int64_t count_, warm_up_;
     int index_ = 0, read_end_ = -1, write_end_ = -1;
     long first_pid_ = 0;
     std::byte* shared_ = nullptr;

@@ -1,0 +1,1 @@
+"""The Python contestants: `python -m contestants.attach ndshare`, in the folder above."""
