@@ -21,7 +21,7 @@ from children import PeerMaker, peers, run_file, write_script
 import ndshare
 from ndshare import _core
 
-WATCHDOG_SECONDS = 240.0
+WATCHDOG_SECONDS = 150.0
 
 _failed = pytest.StashKey[bool]()
 _real_stderr = pytest.StashKey[int]()

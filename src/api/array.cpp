@@ -24,6 +24,7 @@ using api::in_operation;
 using api::Segment;
 
 constexpr std::size_t kCopyPieceBytes = 256 << 10;
+constexpr std::uint32_t kCreatesPerSweep = 64;
 constexpr std::int64_t kOpenSliceNs = 80'000'000;
 
 std::string full_name_of(std::string_view name) {
@@ -114,6 +115,10 @@ Array Array::create(std::string_view name, const Spec& spec, const CreateOptions
 
 Array Array::create(std::string_view given, const Spec& spec, std::span<const std::byte> data,
                     const CreateOptions& options) {
+    static std::atomic<std::uint32_t> count{0};
+    if (count.fetch_add(1, std::memory_order_relaxed) % kCreatesPerSweep == 0) {
+        api::sweep_some_names();
+    }
     const std::string name = given.empty() ? make_unique_name() : std::string(given);
     return in_operation("create", name, [&] {
         const std::string full_name = full_name_of(name);
@@ -359,7 +364,6 @@ std::optional<Array::Write> Array::write(Timeout timeout, bool recover) {
         const Impl::Use use(*impl_, "write");
         Segment& segment = use.segment();
         impl_->require_writeable("write");
-        segment.require_attached();
         impl_->require_current("write", segment);
         sync::Patience patience(timeout.count(), impl_->spin,
                                 [this] { impl_->go_on("write", true); });

@@ -20,7 +20,6 @@ void Array::update_attrs(const std::function<std::string(std::string_view)>& cha
         const Impl::Use use(*impl_, "attrs");
         api::Segment& segment = use.segment();
         impl_->require_writeable("attrs");
-        segment.require_attached();
         sync::Patience patience(platform::kForeverNs, impl_->spin,
                                 [this] { impl_->go_on("attrs", false); });
         sync::LocalLock& local = segment.attrs_local();

@@ -480,6 +480,30 @@ std::vector<std::string> names(const std::string& prefix) {
     return all;
 }
 
+void sweep_some_names() noexcept {
+    constexpr std::size_t kLooksMax = 32;
+    try {
+        const auto folder = book_to_look_in();
+        if (!folder) return;
+        auto files = platform::list_folder(folder->get());
+        std::uint64_t at = 0;
+        platform::random_bytes(&at, sizeof at);
+        for (std::size_t k = 0; k < std::min(kLooksMax, files.size()); ++k) {
+            const std::string& file = files[(at + k) % files.size()];
+            const std::string name = layout::name_of_file(file);
+            const auto link = platform::read_link(folder->get(), file.c_str());
+            std::uint32_t pid = 0, number = 0;
+            if (name.empty() || !link || !platform::parse_descriptor_path(*link, pid, number)) {
+                continue;
+            }
+            const auto target = platform::descriptor_target(pid, number);
+            if (!target || *target != memfd_target(name)) (void)find(name);
+        }
+    } catch (const std::exception&) {
+        // A look that failed; the next one will do.
+    }
+}
+
 void watch_names(platform::FolderWatch& watch) {
     if (const auto folder = book(true, true)) watch.add(folder->get());
     if (const auto root = open_root(false)) watch.add(root->folder.get());

@@ -91,6 +91,10 @@ std::uint64_t book_id();
 // The state word, of memory that may not be mapped here; and waking whoever sleeps on it.
 void set_state(const Found& found, std::uint32_t state);
 
+// Looks at some names and clears those that lead nowhere any more: for names that nobody will ever
+// ask for again. Cheap enough for now and then; never throws.
+void sweep_some_names() noexcept;
+
 // Wakes when a name may have appeared.
 void watch_names(platform::FolderWatch& watch);
 

@@ -65,6 +65,12 @@ Array::Impl::Use::Use(Impl& impl, const char* operation) : impl_(impl) {
     if (!impl.enter()) {
         throw Error(Errc::closed, operation, impl.name, "this handle is closed; open it again");
     }
+    try {
+        impl.segment_->require_attached();
+    } catch (const Invalid& e) {
+        impl.leave();
+        throw Error(Errc::closed, operation, impl.name, e.what());
+    }
 }
 
 void Array::Impl::close() noexcept {

@@ -1,6 +1,7 @@
 // The child of the fault walk: does one thing with an array, as told, and is killed, stopped or
 // failed somewhere on the way (base/fault.h).
 // Usage: ndshare_child SCENARIO NAME.  Exit code: 0 done, 3 an Error said no (printed), 4 a bug.
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -131,6 +132,33 @@ const std::map<std::string, std::function<void(const std::string&)>> kScenarios{
          (void)!::write(ready[1], "x", 1);
          int status = 0;
          waitpid(heir, &status, 0);
+     }},
+    // The first to come makes the folder of names.
+    {"first_book", [](const std::string& name) {
+         const std::string folder = std::string(std::getenv("NDSHARE_DIR")) + "/second-" +
+                                    std::to_string(getpid());
+         mkdir(folder.c_str(), 0700);
+         setenv("NDSHARE_DIR", folder.c_str(), 1);
+         auto array = Array::create(name, kSpec);
+         require_uniform(Array::open(name));
+     }},
+    // A sleeper hears of a write even if the writer dies before it wakes anybody.
+    {"wake", [](const std::string& name) {
+         auto array = open_writeable(name);
+         const std::uint64_t before = array.version();
+         const pid_t sleeper = fork();
+         if (sleeper == 0) {
+             try {
+                 _exit(array.wait(30s, before) ? 0 : 4);
+             } catch (const Error& e) {
+                 _exit(e.code() == Errc::incomplete_write ? 0 : 3);
+             }
+         }
+         usleep(20'000);
+         write_value(array, 14);
+         int status = 0;
+         waitpid(sleeper, &status, 0);
+         require(!WIFEXITED(status) || WEXITSTATUS(status) != 4, "a write was slept through");
      }},
     // Somebody died inside write(): recovers the lock, is told, heals.
     {"heal", [](const std::string& name) {

@@ -33,7 +33,8 @@ struct Truth {
     // Odd, and nobody living inside, by the last values of both words.
     bool is_incomplete() const {
         const auto& words = world.control().words();
-        return sync::is_odd(world.last(words.version)) && !world.holder_lives(world.last(words.lock));
+        return sync::is_odd(world.last(words.version)) &&
+               !world.holder_lives(world.last(words.lock));
     }
     void look() {
         if (is_incomplete()) {

@@ -1,7 +1,7 @@
 // Attributes: a reader gets the old text or the new one, whole, and a killed writer leaves the old.
 //
-// Texts prove themselves: number n is n + 1 times the same letter. The bytes of a text are copied in
-// one step here; its length, the count and everything between them are steps of their own. Under
+// Texts prove themselves: number n is n + 1 times the same letter. The bytes of a text are copied
+// in one step here; its length, the count and everything between them are steps of their own. Under
 // weak memory only the length counts: it is ordered as the bytes are, which no simulation sees.
 #include <map>
 #include <memory>
@@ -70,9 +70,9 @@ Setup writers_and_readers(int lives, bool weak = false) {
     return [=](World& world) {
         auto texts = std::make_shared<Texts>();
         for (std::size_t row = 0; row < 2; ++row) {
-            world.spawn({.name = "writer", .row = row, .lives = lives}, [&world, texts](Process& who) {
-                write_often<Ground>(world, *texts, who, 3);
-            });
+            world.spawn(
+                {.name = "writer", .row = row, .lives = lives},
+                [&world, texts](Process& who) { write_often<Ground>(world, *texts, who, 3); });
         }
         for (std::size_t row = 2; row < 4; ++row) {
             world.spawn({.name = "reader", .row = row}, [&world, texts, weak](Process& who) {
@@ -156,9 +156,9 @@ struct ForgetsReleaseFence : SimGround {
     void fence_release() const {}
 };
 TEST(AttrsCellCanary, a_missing_release_fence_is_caught_under_weak_memory) {
-    EXPECT_TRUE(is_caught(explore({.weak_memory = true}, 8000,
-                                  writers_and_readers<ForgetsReleaseFence>(1, true)),
-                          "text was read"));
+    EXPECT_TRUE(is_caught(
+        explore({.weak_memory = true}, 8000, writers_and_readers<ForgetsReleaseFence>(1, true)),
+        "text was read"));
 }
 
 struct ForgetsAcquireFence : SimGround {
@@ -166,9 +166,9 @@ struct ForgetsAcquireFence : SimGround {
     void fence_acquire() const {}
 };
 TEST(AttrsCellCanary, a_missing_acquire_fence_is_caught_under_weak_memory) {
-    EXPECT_TRUE(is_caught(explore({.weak_memory = true}, 8000,
-                                  writers_and_readers<ForgetsAcquireFence>(1, true)),
-                          "text was read"));
+    EXPECT_TRUE(is_caught(
+        explore({.weak_memory = true}, 8000, writers_and_readers<ForgetsAcquireFence>(1, true)),
+        "text was read"));
 }
 
 // The count goes up without handing the text over.
@@ -180,9 +180,9 @@ struct RelaxedCount : SimGround {
     }
 };
 TEST(AttrsCellCanary, a_relaxed_count_is_caught_under_weak_memory) {
-    EXPECT_TRUE(is_caught(
-        explore({.weak_memory = true}, 8000, writers_and_readers<RelaxedCount>(1, true)),
-        "text was read"));
+    EXPECT_TRUE(
+        is_caught(explore({.weak_memory = true}, 8000, writers_and_readers<RelaxedCount>(1, true)),
+                  "text was read"));
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ class Choices {
     static constexpr std::size_t kNobody = ~std::size_t{0};
 
     virtual ~Choices() = default;
-    // One of 0 .. count - 1. The first is the plain one, the others what a test wants to happen too.
+    // One of 0 .. count - 1. The first is the plain one, the others what a test wants to happen
+    // too.
     virtual std::size_t pick(std::size_t count) = 0;
     // Whether something happens that mostly does not.
     virtual bool rarely() = 0;

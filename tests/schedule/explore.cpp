@@ -11,8 +11,10 @@ constexpr std::size_t kTraceLines = 80;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr int kRunsDivisor = 10;
+constexpr std::uint64_t kExhaustiveRunsMax = 5000;
 #else
 constexpr int kRunsDivisor = 1;
+constexpr std::uint64_t kExhaustiveRunsMax = ~std::uint64_t{0};
 #endif
 
 std::optional<std::uint64_t> number_from(const char* variable) {
@@ -29,11 +31,15 @@ World& world() {
 
 const char* explain(Verdict verdict) {
     switch (verdict) {
-        case Verdict::violated: return "a promise is broken";
-        case Verdict::endless: return "it does not end";
-        case Verdict::everybody_sleeps: return "everybody sleeps and nobody is left to wake them";
+        case Verdict::violated:
+            return "a promise is broken";
+        case Verdict::endless:
+            return "it does not end";
+        case Verdict::everybody_sleeps:
+            return "everybody sleeps and nobody is left to wake them";
         case Verdict::good:
-        case Verdict::cut: break;
+        case Verdict::cut:
+            break;
     }
     return "nothing found";
 }
@@ -51,7 +57,8 @@ std::string describe(Verdict verdict, const std::string& how) {
 Found explore(const Plan& plan, int runs, const Setup& setup) {
     const auto only = number_from("NDSHARE_SCHEDULE_SEED");
     const auto factor = number_from("NDSHARE_SCHEDULE_RUNS").value_or(1);
-    const std::uint64_t last = static_cast<std::uint64_t>(std::max(runs / kRunsDivisor, 1)) * factor;
+    const std::uint64_t last =
+        static_cast<std::uint64_t>(std::max(runs / kRunsDivisor, 1)) * factor;
     Found found;
     for (std::uint64_t seed = only.value_or(1); seed <= only.value_or(last); ++seed) {
         SeededChoices choices(seed);
@@ -66,9 +73,9 @@ Found explore(const Plan& plan, int runs, const Setup& setup) {
         const Verdict verdict = world().run(plan, again, setup, true);
         found.any = true;
         found.seed = seed;
-        found.text = describe(verdict, "seed " + std::to_string(seed) +
-                                           "; see it again with NDSHARE_SCHEDULE_SEED=" +
-                                           std::to_string(seed));
+        found.text = describe(
+            verdict, "seed " + std::to_string(seed) +
+                         "; see it again with NDSHARE_SCHEDULE_SEED=" + std::to_string(seed));
         break;
     }
     return found;
@@ -82,10 +89,10 @@ Found explore_exhaustively(const Plan& plan, int preemptions_max, const Setup& s
         const Verdict verdict = world().run(plan, choices, setup, true);
         if (!is_bad(verdict)) continue;
         found.any = true;
-        found.text = describe(verdict, "run " + std::to_string(found.run_count) +
-                                           " of an exhaustive exploration");
+        found.text = describe(
+            verdict, "run " + std::to_string(found.run_count) + " of an exhaustive exploration");
         return found;
-    } while (choices.advance());
+    } while (found.run_count < kExhaustiveRunsMax && choices.advance());
     found.text = std::to_string(found.run_count) + " runs, " +
                  std::to_string(choices.state_count()) + " states";
     return found;

@@ -1,9 +1,11 @@
-// schedule/explore.h: many runs of one setup. A promise holds when no run breaks it; a canary, which
-// is the same setup with one thing broken, must be caught, else the explorer is blind to that.
+// schedule/explore.h: many runs of one setup. A promise holds when no run breaks it; a canary,
+// which is the same setup with one thing broken, must be caught, else the explorer is blind to
+// that.
 //
 // NDSHARE_SCHEDULE_SEED=n   only this seed, with every operation printed
 // NDSHARE_SCHEDULE_RUNS=n   n times as many seeds
-// Sanitizer builds run a tenth of the seeds: the interleavings are the same there.
+// Sanitizer builds run a tenth of the seeds and cut what is exhaustive short: the interleavings are
+// the same there.
 // Threads: one.
 #pragma once
 #include <gtest/gtest.h>

@@ -1,9 +1,8 @@
 // schedule/fiber.h: a stack that is entered and left by hand; one for each virtual process.
 //
-// A fiber may be left for ever in the middle of anything, which is what kill -9 does: nothing on its
-// stack is destroyed. Exceptions may be in flight while another fiber runs: the C++ runtime's list
-// of them, one a thread, is kept a fiber instead.
-// Threads: one for all fibers.
+// A fiber may be left for ever in the middle of anything, which is what kill -9 does: nothing on
+// its stack is destroyed. Exceptions may be in flight while another fiber runs: the C++ runtime's
+// list of them, one a thread, is kept a fiber instead. Threads: one for all fibers.
 #pragma once
 #include <ucontext.h>
 

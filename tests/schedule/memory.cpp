@@ -80,8 +80,7 @@ void Memory::store(Knowledge& who, void* word, std::size_t bytes, Order order,
     if (weak_ && order == Order::seq_cst) words_[index].last_seq_cst = who.now.at[index];
 }
 
-std::uint64_t Memory::exchange(Knowledge& who, void* word, std::size_t bytes,
-                               std::uint64_t value) {
+std::uint64_t Memory::exchange(Knowledge& who, void* word, std::size_t bytes, std::uint64_t value) {
     const std::size_t index = find(word, bytes);
     const std::uint64_t before = last(word, bytes);
     if (!weak_) {

@@ -6,9 +6,9 @@
 // says: with release stores and acquire loads, release fences before relaxed stores, relaxed loads
 // before acquire fences, and through read-modify-writes, which always read the last value. Words
 // accessed seq_cst also keep the single total order S, which is the order of execution.
-// This finds missing orders that x86 forgives. It finds no load that sees a later store (out of thin
-// air and load buffering): nothing here is written on the strength of such a load.
-// Source: Kang, Hur, Lahav, Vafeiadis, Dreyer, "A promising semantics", POPL 2017, without promises.
+// This finds missing orders that x86 forgives. It finds no load that sees a later store (out of
+// thin air and load buffering): nothing here is written on the strength of such a load. Source:
+// Kang, Hur, Lahav, Vafeiadis, Dreyer, "A promising semantics", POPL 2017, without promises.
 // Threads: one.
 #pragma once
 #include <algorithm>
@@ -53,10 +53,12 @@ class Memory {
         std::memcpy(&value, word, bytes);
         return value;
     }
-    std::uint64_t load(Knowledge& who, void* word, std::size_t bytes, Order order, Choices& choices);
+    std::uint64_t load(Knowledge& who, void* word, std::size_t bytes, Order order,
+                       Choices& choices);
     void store(Knowledge& who, void* word, std::size_t bytes, Order order, std::uint64_t value);
     std::uint64_t exchange(Knowledge& who, void* word, std::size_t bytes, std::uint64_t value);
-    // As Atomics::compare_exchange; order: relaxed for canaries, acquire (and release), seq_cst. A failed one may have read an older value.
+    // As Atomics::compare_exchange; order: relaxed for canaries, acquire (and release), seq_cst. A
+    // failed one may have read an older value.
     bool compare_exchange(Knowledge& who, void* word, std::size_t bytes, std::uint64_t& expected,
                           std::uint64_t desired, Choices& choices, Order order);
     void fence(Knowledge& who, Order order);

@@ -1,6 +1,5 @@
-// schedule/sim_ground.h: the ground of sync/ground.h, member by member, on a World. The templates of
-// sync/ run on it unchanged. A canary derives from it and breaks one member.
-// Threads: one.
+// schedule/sim_ground.h: the ground of sync/ground.h, member by member, on a World. The templates
+// of sync/ run on it unchanged. A canary derives from it and breaks one member. Threads: one.
 #pragma once
 #include <type_traits>
 

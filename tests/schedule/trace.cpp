@@ -36,8 +36,7 @@ std::string World::name_of(const void* word) const {
     if (offset >= offsetof(Arena, payload)) {
         return "payload[" + std::to_string((offset - offsetof(Arena, payload)) / 8) + "]";
     }
-    return "epoch of row " +
-           std::to_string((offset - layout::kRowsOffset) / sizeof(layout::Row));
+    return "epoch of row " + std::to_string((offset - layout::kRowsOffset) / sizeof(layout::Row));
 }
 
 std::string World::trace(std::size_t lines_max) const {

@@ -154,8 +154,8 @@ void World::kill(Process& victim) {
     if (tracing_) lines_.push_back({steps_, victim.number, "IS KILLED", nullptr, 0, 0});
     if (victim.lives_left == 0) return;
     // A deque: references to the others stay good.
-    Process& next = add({victim.role, victim.row, victim.lives_left, victim.may_be_killed},
-                        victim.body);
+    Process& next =
+        add({victim.role, victim.row, victim.lives_left, victim.may_be_killed}, victim.body);
     next.life = victim.life + 1;
 }
 
@@ -204,8 +204,7 @@ Process* World::choose() {
     }
     if (candidates_.empty()) return sleeper_to_wake();
     const bool goes_on = current_ != nullptr && current_->state == Process::State::ready;
-    return &processes_[choices_->next(candidates_,
-                                      goes_on ? current_->number : Choices::kNobody)];
+    return &processes_[choices_->next(candidates_, goes_on ? current_->number : Choices::kNobody)];
 }
 
 void World::go_on_with_next() {
@@ -279,7 +278,8 @@ bool World::compare_exchange(void* word, std::size_t bytes, std::uint64_t& expec
     begin_step();
     const bool done = memory_.compare_exchange(current_->knowledge, word, bytes, expected, desired,
                                                *choices_, order);
-    end_step(done ? "cas" : "cas fails", word, done ? desired : expected, expected + (done ? 1 : 0));
+    end_step(done ? "cas" : "cas fails", word, done ? desired : expected,
+             expected + (done ? 1 : 0));
     return done;
 }
 
@@ -309,7 +309,7 @@ void World::sleep(const void* word, std::uint32_t expected, std::int64_t ns) {
     ++current_->sleep_count;
     current_->asleep_on = word;
     current_->wakes_at = clock() + plan_.steps_a_slice * static_cast<std::uint64_t>(ns) /
-                                      static_cast<std::uint64_t>(sync::kSliceFirstNs);
+                                       static_cast<std::uint64_t>(sync::kSliceFirstNs);
     go_on_with_next();
     current_->asleep_on = nullptr;
     if (tracing_) lines_.push_back({steps_, current_->number, "is awake", word, 0, 0});

@@ -49,8 +49,8 @@ struct Process {
     std::string_view role;
     std::size_t number = 0;  // among all processes of a run
     std::size_t row = 0;
-    int life = 0;            // 0 for the first process of its role, then 1, ...
-    std::uint64_t owner = 0; // its word in locks; 0 until the row is taken
+    int life = 0;             // 0 for the first process of its role, then 1, ...
+    std::uint64_t owner = 0;  // its word in locks; 0 until the row is taken
     bool may_be_killed = true;
     bool may_sleep = true;
     State state = State::ready;

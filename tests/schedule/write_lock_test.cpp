@@ -146,7 +146,8 @@ struct AsksOnlyTheKernel : SimGround {
 };
 TEST(WriteLockCanary, a_successor_taken_for_the_dead_holder_is_caught) {
     const Plan plan{.slices = Slices::when_idle, .kills = 3};
-    EXPECT_TRUE(is_caught(explore(plan, 4000, three_processes<AsksOnlyTheKernel>(3, 3)), "does not end"));
+    EXPECT_TRUE(
+        is_caught(explore(plan, 4000, three_processes<AsksOnlyTheKernel>(3, 3)), "does not end"));
 }
 
 // Death concluded from nothing: whoever holds it is taken for dead.
@@ -172,7 +173,8 @@ struct OverlooksSleepers : SimGround {
 };
 TEST(WriteLockCanary, a_release_that_overlooks_sleepers_is_caught) {
     EXPECT_TRUE(is_caught(
-        explore({.slices = Slices::never}, 2000, three_processes<OverlooksSleepers>(3, 1)), "everybody sleeps"));
+        explore({.slices = Slices::never}, 2000, three_processes<OverlooksSleepers>(3, 1)),
+        "everybody sleeps"));
 }
 
 // Everything relaxed: the next one inside does not see what the last one did.
@@ -183,8 +185,9 @@ struct HandsNothingOver : SimGround {
     }
 };
 TEST(WriteLockCanary, a_lock_without_orders_is_caught_under_weak_memory) {
-    EXPECT_TRUE(is_caught(
-        explore({.weak_memory = true}, 1000, three_processes<HandsNothingOver>(2, 1)), "was not seen by the next"));
+    EXPECT_TRUE(
+        is_caught(explore({.weak_memory = true}, 1000, three_processes<HandsNothingOver>(2, 1)),
+                  "was not seen by the next"));
 }
 
 }  // namespace
