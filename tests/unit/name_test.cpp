@@ -1,0 +1,96 @@
+// What a name may be, and how it is spelled in a folder and on a memfd.
+#include "layout/name.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+
+#include "base/check.h"
+
+namespace ndshare::layout {
+namespace {
+
+class GoodName : public testing::TestWithParam<std::string> {};
+TEST_P(GoodName, is_accepted_and_comes_back_from_its_file_name) {
+    EXPECT_NO_THROW(require_name(GetParam()));
+    const std::string file = file_name(GetParam());
+    EXPECT_EQ(file.find('/'), std::string::npos);
+    EXPECT_NE(file.front(), '.');
+    EXPECT_LE(file.size(), 200U);
+    if (file.front() != '#') EXPECT_EQ(name_of_file(file), GetParam());
+}
+INSTANTIATE_TEST_SUITE_P(Names, GoodName,
+                         testing::Values("a", "scores", "cam/front", "a/b/c/d", ".hidden", "..x",
+                                         "...", "#1", "100%", "%2F", "a b", "a\\b", "größe",
+                                         "日本語", "🎥/front", "-", "~", "*", "a.", "a/.b",
+                                         std::string(200, 'x'), std::string(200, '%'),
+                                         "ab/" + std::string(197, '/' - 1)));
+
+class BadName : public testing::TestWithParam<std::string> {};
+TEST_P(BadName, is_refused) { EXPECT_THROW(require_name(GetParam()), Invalid); }
+INSTANTIATE_TEST_SUITE_P(Names, BadName,
+                         testing::Values("", "/", "/a", "a/", "a//b", ".", "..", "a/.", "a/..",
+                                         "./a", "../a", "a/../b", "a/./b", "a\nb", "a\tb", "\x7f",
+                                         std::string(1, '\0'), std::string("a\0b", 3),
+                                         std::string(201, 'x')));
+INSTANTIATE_TEST_SUITE_P(NotUtf8, BadName,
+                         testing::Values("\x80", "\xff", "a\xc3", "\xc0\xaf", "\xe0\x80\xaf",
+                                         "\xed\xa0\x80", "\xf0\x80\x80\xaf", "\xf4\x90\x80\x80",
+                                         "\xf8\x88\x80\x80\x80", "\xe2\x82", "\xe2(\xa1"));
+
+TEST(Name, a_namespace_goes_before_it) {
+    EXPECT_EQ(full_name("", "a"), "a");
+    EXPECT_EQ(full_name("test-1", "cam/front"), "test-1/cam/front");
+}
+
+TEST(Name, a_bad_namespace_is_named_as_such) {
+    for (const std::string& name_space : {std::string("/x"), std::string(101, 'x'),
+                                          std::string("a\nb"), std::string("..")}) {
+        try {
+            (void)full_name(name_space, "a");
+            FAIL() << name_space << " was accepted";
+        } catch (const Invalid& e) {
+            EXPECT_NE(std::string(e.what()).find("NDSHARE_NAMESPACE"), std::string::npos);
+        }
+    }
+}
+
+TEST(Name, the_longest_full_name_fits_the_descriptor) {
+    const std::string longest = full_name(std::string(100, 'n'), std::string(200, 'x'));
+    EXPECT_EQ(longest.size(), kFullNameBytesMax);
+}
+
+TEST(Name, file_names_of_different_names_differ) {
+    std::set<std::string> files;
+    const char* names[] = {"a/b", "a%2Fb", "a%252Fb", "a b", ".a", "%2Ea", "#a", "%23a", "a", "A"};
+    for (const char* name : names) EXPECT_TRUE(files.insert(file_name(name)).second) << name;
+}
+
+TEST(Name, long_names_are_hashed_to_different_files) {
+    const std::string one = std::string(150, '/' - 1) + std::string(100, '%');
+    const std::string other = std::string(150, '/' - 1) + std::string(99, '%') + "x";
+    EXPECT_EQ(file_name(one).front(), '#');
+    EXPECT_EQ(file_name(one).size(), 33U);
+    EXPECT_NE(file_name(one), file_name(other));
+    EXPECT_EQ(name_of_file(file_name(one)), "");
+}
+
+TEST(Name, what_is_no_file_name_of_ours_gives_nothing) {
+    for (const char* file : {"", ".lock", "#0123", "a%", "a%2", "a%zz", "%2f"}) {
+        EXPECT_EQ(name_of_file(file), "") << file;
+    }
+}
+
+TEST(Name, a_memfd_name_fits_the_kernels_limit) {
+    EXPECT_EQ(memfd_name("cam/front"), "ndshare:cam/front");
+    for (std::size_t bytes = 1; bytes <= kFullNameBytesMax; ++bytes) {
+        const std::string name = memfd_name(std::string(bytes, 'x'));
+        EXPECT_LE(name.size(), 249U);
+        EXPECT_EQ(name.substr(0, 8), "ndshare:");
+        EXPECT_EQ(name[8] == '#', bytes > 241) << bytes;
+    }
+}
+
+}  // namespace
+}  // namespace ndshare::layout
