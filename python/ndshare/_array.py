@@ -16,7 +16,7 @@ from ndshare import _core
 from ndshare._attrs import Attrs, Json, dump
 from ndshare._core import Writing
 from ndshare._dtype import as_dtype, text_of_dtype
-from ndshare._errors import Replaced
+from ndshare._errors import Replaced, require_name, said
 from ndshare._handle import Handle
 from ndshare._spec import ShapeLike, Spec, as_shape
 
@@ -220,37 +220,27 @@ def create(
     Errors: Exists, SpecMismatch (adopt), MemoryError with the numbers, PermissionError, ValueError
     and TypeError for names, shapes and dtypes that cannot be.
     """
-    values: NDArray[Any] | None = None
-    if data is None:
-        if shape is None:
-            raise TypeError("create() takes a shape, or data=")
-        spec = Spec(shape, float if dtype is None else dtype, order)
-    else:
-        if dtype is not None:
-            data = np.asarray(data, dtype=as_dtype(dtype))
-        values = _as_given(data, order)
-        if shape is not None and as_shape(shape) != values.shape:
-            raise ValueError(
-                f'[create] "{name}": shape {as_shape(shape)} is not the shape of data, '
-                f"{values.shape}; leave shape out"
-            )
-        spec = Spec(values.shape, values.dtype, order)
-    text, aligned = text_of_dtype(spec.dtype)
-    if existing not in ("error", "adopt", "replace"):
-        raise ValueError(f'existing must be "error", "adopt" or "replace", got {existing!r}')
-    if name is not None and not isinstance(name, str):
-        raise TypeError(f"name must be a str or None, got {type(name).__name__}")
-    if name == "":
-        raise ValueError('[create] "": a name must not be empty')
+    if name is not None:
+        require_name(name, "create")
+    try:
+        if name == "":
+            raise ValueError("a name must not be empty")
+        spec, values = _spec_and_values(shape, dtype, data, order)
+        text, aligned = text_of_dtype(spec.dtype)
+        if existing not in ("error", "adopt", "replace"):
+            raise ValueError(f'existing must be "error", "adopt" or "replace", got {existing!r}')
+        attrs_json = "" if attrs is None else dump(attrs)
+    except (TypeError, ValueError) as error:
+        raise said("create", name, error) from error
     return Array(
-        _checked(name or "", "create"),
-        _in_range(spec.shape, name),
+        name or "",
+        spec.shape,
         text,
         aligned,
         order == "F",
         values,
         existing,
-        "" if attrs is None else dump(attrs),
+        attrs_json,
         bool(persistent),
         permissions,
         _group_name(group),
@@ -294,34 +284,50 @@ def open(
 
     Errors: NotFound, SpecMismatch, Corrupt, PermissionError.
     """
-    if not isinstance(name, str):
-        raise TypeError(f"name must be a str, got {type(name).__name__}")
+    require_name(name, "open")
     if dtype is None and shape is None:  # the fast way
-        return Array(_checked(name, "open"), writeable, None, None, False, timeout, spin, False)
-    extents = None if shape is None else as_shape(shape)
+        return Array(name, writeable, None, None, False, timeout, spin, False)
     text: str | None = None
     aligned = False
-    if dtype is not None:
-        full = as_dtype(dtype)
-        text, aligned = text_of_dtype(full.base)
-        if extents is not None:
-            extents += full.shape
-    return Array(_checked(name, "open"), writeable, extents, text, aligned, timeout, spin, False)
-
-
-def _checked(name: str, operation: str) -> str:
-    """Lone surrogates (bytes that were no UTF-8) do not reach the core as text."""
     try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"[{operation}] {name!a}: a name must be UTF-8") from None
-    return name
+        extents = None if shape is None else _in_range(as_shape(shape))
+        if dtype is not None:
+            full = as_dtype(dtype)
+            text, aligned = text_of_dtype(full.base)
+            if extents is not None:
+                extents += full.shape
+    except (TypeError, ValueError) as error:
+        raise said("open", name, error) from error
+    return Array(name, writeable, extents, text, aligned, timeout, spin, False)
 
 
-def _in_range(shape: tuple[int, ...], name: str | None) -> tuple[int, ...]:
+def _spec_and_values(
+    shape: ShapeLike | None,
+    dtype: DTypeLike | None,
+    data: ArrayLike | None,
+    order: Literal["C", "F"],
+) -> tuple[Spec, NDArray[Any] | None]:
+    """What create() is to make, and what it is to put there."""
+    if data is None:
+        if shape is None:
+            raise TypeError("create() takes a shape, or data=")
+        spec = Spec(shape, float if dtype is None else dtype, order)
+        _in_range(spec.shape)
+        return spec, None
+    if dtype is not None:
+        data = np.asarray(data, dtype=as_dtype(dtype))
+    values = _as_given(data, order)
+    if shape is not None and as_shape(shape) != values.shape:
+        raise ValueError(
+            f"shape {as_shape(shape)} is not the shape of data, {values.shape}; leave shape out"
+        )
+    return Spec(values.shape, values.dtype, order), values
+
+
+def _in_range(shape: tuple[int, ...]) -> tuple[int, ...]:
     for extent in shape:
         if extent > 2**62:
-            raise ValueError(f'[create] "{name}": shape {shape} needs more than 2^62 bytes')
+            raise ValueError(f"shape {shape} needs more than 2^62 bytes")
     return shape
 
 

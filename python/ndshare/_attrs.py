@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Union
 
-from ndshare._errors import Corrupt
+from ndshare._errors import Corrupt, said
 
 Json = Union[  # noqa: UP007  ("X | Y" does not take the quoted names of a recursive type)
     None, bool, int, float, str, Sequence["Json"], Mapping[str, "Json"]
@@ -115,7 +115,10 @@ class Attrs(Mapping[str, Any]):
     def update(self, other: Mapping[str, Json] = {}, /, **more: Json) -> None:
         """Adds and overwrites, as dict.update; one change for all who look."""
         fresh = {**other, **more}
-        dump(fresh)  # refused before anything is locked
+        try:
+            dump(fresh)  # refused before anything is locked
+        except (TypeError, ValueError) as error:
+            raise said("attrs", self._name, error) from None
         self._apply(lambda values: values.update(fresh))
 
     def __repr__(self) -> str:

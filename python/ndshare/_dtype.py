@@ -50,11 +50,13 @@ def _ml_dtype(name: str) -> np.dtype[Any]:
 
 
 def _refuse(dtype: np.dtype[Any], why: str) -> TypeError:
-    return TypeError(f"[dtype] {dtype}: {why}")
+    return TypeError(f"dtype {dtype} {why}")
 
 
 def _descr(dtype: np.dtype[Any]) -> Any:
     """The descr of a dtype without subarray, refusing what cannot be shared."""
+    if dtype.kind == "T":
+        raise _refuse(dtype, "has elements of variable width; choose a fixed-size dtype ('S', 'U')")
     if dtype.hasobject:
         raise _refuse(
             dtype,

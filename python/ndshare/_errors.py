@@ -91,6 +91,23 @@ _BY_CODE: dict[int, type[Exception]] = {
 }
 
 
+def said(operation: str, name: object, error: Exception) -> Exception:
+    """A TypeError or ValueError with the operation and the name before its text."""
+    kind = TypeError if isinstance(error, TypeError) else ValueError
+    return kind(f'[{operation}] "{name}": {error}')
+
+
+def require_name(name: str, operation: str) -> str:
+    """A str that is UTF-8: lone surrogates (bytes that were no UTF-8) do not reach the core."""
+    if not isinstance(name, str):
+        raise TypeError(f"[{operation}] {name!r}: name must be a str, not {type(name).__name__}")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"[{operation}] {name!a}: a name must be UTF-8") from None
+    return name
+
+
 def make_error(
     code: int,
     errno: int,

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from ndshare import _core
 from ndshare._attrs import load
-from ndshare._errors import NotFound
+from ndshare._errors import NotFound, require_name
 from ndshare._spec import Spec
 
 Kind = Literal["array", "stream", "service"]
@@ -65,12 +65,12 @@ def ls(pattern: str = "*", *, kind: Kind | None = None) -> list[Info]:
 
 def info(name: str) -> Info:
     """One of them. Errors: NotFound, Corrupt, PermissionError."""
-    return _info(_core.info(name))
+    return _info(_core.info(require_name(name, "info")))
 
 
 def unlink(name: str, *, missing_ok: bool = False) -> None:
     """Removes the name; whoever holds the memory keeps it. Errors: NotFound."""
-    if not _core.unlink(name) and not missing_ok:
+    if not _core.unlink(require_name(name, "unlink")) and not missing_ok:
         error = NotFound(f'[unlink] "{name}": nothing has this name; see `ndshare ls`')
         error.operation, error.name = "unlink", name
         raise error

@@ -27,9 +27,12 @@ struct ArrayHandle {
         if (!array) throw nb::value_error("this handle was never opened");
         return *array;
     }
-    nb::object live() {
+    nb::object live(const char* operation) {
         Array& a = get();
-        if (a.closed()) (void)a.bytes();  // raises Closed
+        if (a.closed()) {
+            throw Error(Errc::closed, operation, std::string(a.name()),
+                        "this handle is closed; open it again");
+        }
         if (!view.is_valid()) view = make_view(a.spec(), a.memory(), a.writeable());
         return view;
     }
@@ -60,7 +63,7 @@ void read_bytes(ArrayHandle& handle, std::span<std::byte> out, Timeout timeout) 
 
 nb::object read(ArrayHandle& handle, nb::object out, nb::object timeout_seconds) {
     const Timeout timeout = to_timeout(timeout_seconds, "read", handle.get().name());
-    const nb::object view = handle.live();
+    const nb::object view = handle.live("read");
     const bool fresh = out.is_none();
     if (fresh) out = make_like(view);
     if (fresh || takes_bytes(out, view)) {
@@ -75,7 +78,7 @@ nb::object read(ArrayHandle& handle, nb::object out, nb::object timeout_seconds)
 }
 
 nb::object get_item(ArrayHandle& handle, nb::handle key) {
-    const nb::object view = handle.live();
+    const nb::object view = handle.live("read");
     nb::object selection;
     handle.get().read([&](auto) {
         const nb::gil_scoped_acquire gil;  // a read that waited gave it away
@@ -87,7 +90,7 @@ nb::object get_item(ArrayHandle& handle, nb::handle key) {
 }
 
 void set_item(ArrayHandle& handle, nb::handle key, nb::handle value) {
-    nb::object view = handle.live();
+    nb::object view = handle.live("write");
     nb::object at = nb::borrow(key);
     if (names_fields(key, view)) {
         view = nb::object(view[key]);
@@ -114,7 +117,7 @@ struct Writing {
     nb::object enter() {
         if (write) throw nb::value_error("this write() was entered already; call write() again");
         auto& handle = nb::cast<ArrayHandle&>(owner);
-        nb::object view = handle.live();
+        nb::object view = handle.live("write");
         write.emplace(begin_write(handle, timeout, recover));
         process = getpid();
         return view;
@@ -245,7 +248,7 @@ void init_array(nb::module_& m) {
         .def_prop_ro("generation", [](ArrayHandle& h) { return h.get().generation(); })
         .def_prop_ro("version", [](ArrayHandle& h) { return h.get().version(); })
         .def_prop_ro("replaced", [](ArrayHandle& h) { return h.get().replaced(); })
-        .def_prop_ro("array", &ArrayHandle::live)
+        .def_prop_ro("array", [](ArrayHandle& h) { return h.live("array"); })
         .def_prop_ro("_seen", [](ArrayHandle& h) { return h.get().seen(); })
         .def("_saw", [](ArrayHandle& h, std::uint64_t version) { h.get().saw(version); })
         .def("__getitem__", &get_item, nb::arg("key").none())

@@ -11,6 +11,7 @@ import ndshare
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 ALONE = ("five_by_five.py", "asyncio_reader.py")
+WITH_CPP = ("five_by_five_cpp.py",)
 TOGETHER = ("two_programs_writer.py", "two_programs_reader.py")
 WATCHDOG = 120  # seconds; far from what an example needs, so only a hang meets it
 
@@ -39,7 +40,7 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 
 def test_no_python_example_is_left_out() -> None:
-    assert sorted(path.name for path in EXAMPLES.glob("*.py")) == sorted(ALONE + TOGETHER)
+    assert sorted(path.name for path in EXAMPLES.glob("*.py")) == sorted(ALONE + WITH_CPP + TOGETHER)
 
 
 def test_five_by_five_shows_zeros_and_then_the_ones_of_the_child() -> None:
@@ -50,6 +51,26 @@ def test_five_by_five_shows_zeros_and_then_the_ones_of_the_child() -> None:
         " [0. 0. 0. 0. 0.]]",
     ]
     assert lines == [*zeros, "[[1. 0. 0. 0. 0.]", *zeros[1:]]
+    assert ndshare.ls() == []
+
+
+@pytest.fixture(scope="session")
+def cpp_child(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """examples/five_by_five_child, built as its CMakeLists.txt says."""
+    build = EXAMPLES.parent / "build" / "examples"
+    for command in (
+        ["cmake", "-S", str(EXAMPLES.parent), "-B", str(build), "-DNDSHARE_EXAMPLES=ON"],
+        ["cmake", "--build", str(build), "-j2", "--target", "five_by_five_child"],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return build / "examples" / "five_by_five_child"
+
+
+def test_five_by_five_works_with_a_cpp_program_as_the_child(cpp_child: Path) -> None:
+    lines = finish(start("five_by_five_cpp.py", str(cpp_child))).splitlines()
+    assert lines[0] == "[[0. 0. 0. 0. 0.]"
+    assert lines[5] == "[[1. 0. 0. 0. 0.]"
     assert ndshare.ls() == []
 
 

@@ -87,10 +87,10 @@ std::uint64_t first_generation() {
 }
 
 Error existing_error(const std::string& name, const api::Found& current) {
-    const std::string where = current.persistent()
-                                  ? "it is the file " + current.path
-                                  : "held by process " +
-                                        current.path.substr(6, current.path.find("/fd/") - 6);
+    const std::string path = api::path_of(current);
+    const std::string where = current.persistent() || path.size() < 6
+                                  ? "it is the file " + path
+                                  : "held by process " + path.substr(6, path.find("/fd/") - 6);
     return Error(Errc::exists, "create", name,
                  "the name is taken (" + to_string(spec_of(current.description)) + ", " + where +
                      "); existing=\"adopt\" joins it, existing=\"replace\" takes the name, "
@@ -139,7 +139,7 @@ Array Array::create(std::string_view given, const Spec& spec, std::span<const st
         const auto adopt = [&](api::Found& current) {
             require_spec("create", name, spec, spec_of(current.description), true, true, true);
             auto segment =
-                Segment::attach(std::move(current.fd), current.id, current.description);
+                Segment::attach(std::move(current.fd), current.id, current.description, true);
             Array array(std::make_shared<Impl>(std::move(segment), name, true, options.spin));
             if (has_data) array.assign_bytes(data);
             return array;
@@ -189,8 +189,8 @@ Array Array::open(std::string_view given, const OpenOptions& options) {
                     require_spec("open", name, *options.expect, spec, options.expect_shape,
                                  options.expect_dtype, false);
                 }
-                auto segment =
-                    Segment::attach(std::move(found->fd), found->id, found->description);
+                auto segment = Segment::attach(std::move(found->fd), found->id,
+                                               found->description, options.writeable);
                 segment->require_attached();
                 // The last holder may have let go between our look and our row.
                 if (sync::Atomics::load_seq_cst(segment->control().words().state) !=

@@ -76,7 +76,7 @@ std::optional<Fd> open_user_folder(bool make) {
 
 std::uint64_t id_of_base(const std::string& base) {
     // The folder itself, not its spelling: /dev/shm may be a link.
-    const auto status = platform::status_behind(base);
+    const auto status = platform::status_behind(-1, base);
     if (!status) return 1;
     return layout::mix(status->device ^ layout::mix(status->inode)) | 1;
 }
@@ -128,11 +128,13 @@ std::string memfd_target(const std::string& full_name) {
     return "/memfd:" + layout::memfd_name(full_name) + " (deleted)";
 }
 
-std::uint32_t read_state(const Fd& fd, const layout::Descriptor& fields) {
+// A name leads to live memory only; what a search finds may be half built, or replaced.
+bool is_live(const Found& found) {
     std::uint32_t state = 0;
-    platform::read_exactly(fd.get(), &state, sizeof state,
-                           fields.control_offset_bytes + offsetof(layout::ControlWords, state));
-    return state;
+    platform::read_exactly(found.fd.get(), &state, sizeof state,
+                           found.description.fields.control_offset_bytes +
+                               offsetof(layout::ControlWords, state));
+    return state == layout::kLive;
 }
 
 layout::Description read_description(const Fd& fd, std::uint64_t file_bytes) {
@@ -152,13 +154,16 @@ layout::Description read_description(const Fd& fd, std::uint64_t file_bytes) {
     return description;
 }
 
+bool is_memory(const platform::FileStatus& status) {
+    return status.regular && status.link_count == 0 && status.device == platform::memory_device() &&
+           status.uid == platform::identity().uid;
+}
+
 // Memory behind a link of the book. nullopt: stale, or somebody else's.
 std::optional<Found> examine_memory(Fd fd, const std::string& full_name, std::string path) {
     const auto status = platform::status_of(fd.get());
     const auto& me = platform::identity();
-    const bool ours = status.regular && status.link_count == 0 && status.uid == me.uid &&
-                      status.device == platform::memory_device() && platform::is_sealed(fd.get());
-    if (!ours) return std::nullopt;
+    if (!is_memory(status) || !platform::is_sealed(fd.get())) return std::nullopt;
     Found found{std::move(fd), {status.device, status.inode}, {}, status.blocks_bytes,
                 std::move(path)};
     found.description = read_description(found.fd, status.size_bytes);
@@ -167,7 +172,6 @@ std::optional<Found> examine_memory(Fd fd, const std::string& full_name, std::st
         found.description.fields.book != current_book_id()) {
         return std::nullopt;
     }
-    if (read_state(found.fd, found.description.fields) != layout::kLive) return std::nullopt;
     return found;
 }
 
@@ -181,20 +185,27 @@ Error cannot_follow(const std::string& full_name, std::uint32_t pid) {
                      "privileged process, or with persistent=True");
 }
 
-// The fast path: two links read, one descriptor opened, one page read.
-std::optional<Found> follow_link(const std::string& full_name, const std::string& link) {
-    std::uint32_t pid = 0, number = 0;
-    if (!platform::parse_descriptor_path(link, pid, number)) return std::nullopt;
+// What path (a link of the book, or /proc/pid/fd/fd) leads to: looked at before it is opened, since
+// a stale one may lead to a terminal, a FIFO or a leased file by now. Only memory is opened, which
+// does nothing to anybody; the descriptor in it then says whether it is the one that is meant.
+std::optional<Found> follow(int folder, const std::string& path, const std::string& full_name) {
+    const auto status = platform::status_behind(folder, path);
+    if (!status || !is_memory(*status)) return std::nullopt;
+    auto fd = platform::open_file(folder, path.c_str(), true);
+    if (!fd) return std::nullopt;
+    return examine_memory(std::move(*fd), full_name, path);
+}
+
+std::optional<Found> follow_link(const Fd& folder, const std::string& file,
+                                 const std::string& full_name) {
     try {
-        // Looked at before it is opened: a stale link may lead to a terminal, FIFO or leased file.
-        const auto target = platform::descriptor_target(pid, number);
-        if (!target || *target != memfd_target(full_name)) return std::nullopt;
-        auto fd = platform::open_file(-1, link.c_str(), true);
-        if (!fd) return std::nullopt;
-        return examine_memory(std::move(*fd), full_name, link);
+        return follow(folder.get(), file, full_name);
     } catch (const SystemError& e) {
-        if (e.error == EACCES || e.error == EPERM) throw cannot_follow(full_name, pid);
-        throw;
+        if (e.error != EACCES && e.error != EPERM) throw;
+        std::uint32_t pid = 0, number = 0;
+        const auto link = platform::read_link(folder.get(), file.c_str());
+        if (link) platform::parse_descriptor_path(*link, pid, number);
+        throw cannot_follow(full_name, pid);
     }
 }
 
@@ -205,8 +216,8 @@ std::optional<Found> search_processes(const std::string& full_name) {
     platform::scan_descriptors(
         memfd_target(full_name), [&](std::uint32_t pid, std::uint32_t number, const std::string&) {
             try {
-                auto found = follow_link(full_name, platform::descriptor_path(pid, number));
-                if (found && (!best || found->description.fields.generation >
+                auto found = follow(-1, platform::descriptor_path(pid, number), full_name);
+                if (found && is_live(*found) && (!best || found->description.fields.generation >
                                            best->description.fields.generation)) {
                     best = std::move(found);
                 }
@@ -237,7 +248,7 @@ void fill_new_book(const Fd& folder) {
                 if (!status.regular || status.device != platform::memory_device()) return true;
                 const std::string name = read_description(*fd, status.size_bytes).name;
                 const auto found = examine_memory(std::move(*fd), name, path);
-                if (!found) return true;
+                if (!found || !is_live(*found)) return true;
                 const std::uint64_t generation = found->description.fields.generation;
                 auto [entry, fresh] = newest.try_emplace(name, Candidate{generation, path});
                 if (!fresh && entry->second.generation < generation) {
@@ -368,7 +379,7 @@ std::optional<Found> find_file(const std::string& full_name) {
         throw CorruptBytes("the file says that its name is \"" + found.description.name +
                            "\"; was it copied or renamed?");
     }
-    if (read_state(found.fd, found.description.fields) != layout::kLive) return std::nullopt;
+    if (!is_live(found)) return std::nullopt;
     return found;
 }
 
@@ -376,14 +387,9 @@ std::optional<Found> find_file(const std::string& full_name) {
 std::optional<Found> look(const std::string& full_name, bool& stale) {
     stale = false;
     if (const auto folder = book_to_look_in()) {
-        const auto link =
-            platform::read_link(folder->get(), layout::file_name(full_name).c_str());
-        if (link) {
-            if (auto found = follow_link(full_name, *link)) return found;
-            stale = true;
-        } else if (is_deleted(*folder)) {
-            stale = true;
-        }
+        const std::string file = layout::file_name(full_name);
+        if (auto found = follow_link(*folder, file, full_name)) return found;
+        stale = platform::read_link(folder->get(), file.c_str()) || is_deleted(*folder);
     } else {
         stale = true;  // no book: it may have been deleted over living memory
     }
@@ -408,6 +414,12 @@ std::optional<Found> find(const std::string& full_name) {
     return NameChange(full_name).find();
 }
 
+std::string path_of(const Found& found) {
+    if (found.path.starts_with('/')) return found.path;
+    const auto folder = book_to_look_in();
+    return folder ? platform::read_link(folder->get(), found.path.c_str()).value_or("") : "";
+}
+
 Leads where_leads(const std::string& full_name, const MemoryId& id) {
     const auto compare = [&](const platform::FileStatus& status) {
         return MemoryId{status.device, status.inode} == id ? Leads::here : Leads::elsewhere;
@@ -419,7 +431,7 @@ Leads where_leads(const std::string& full_name, const MemoryId& id) {
         if (link && platform::parse_descriptor_path(*link, pid, number)) {
             const auto target = platform::descriptor_target(pid, number);
             if (target && *target == memfd_target(full_name)) {
-                if (const auto status = platform::status_behind(*link)) return compare(*status);
+                if (const auto status = platform::status_behind(-1, *link)) return compare(*status);
             }
         }
     }
@@ -639,7 +651,7 @@ void pass_name_on(const Segment& segment) noexcept {
         for (const auto& peer :
              sync::living_peers(segment.fd(), segment.control(), layout::kRowCount)) {
             const auto status = platform::status_behind(
-                platform::descriptor_path(peer.who.pid, peer.who.fd));
+                -1, platform::descriptor_path(peer.who.pid, peer.who.fd));
             if (status && MemoryId{status->device, status->inode} == segment.id()) {
                 change.repoint(peer.who.pid, peer.who.fd);
                 return;

@@ -37,7 +37,7 @@ struct Found {
     MemoryId id;
     layout::Description description;
     std::uint64_t footprint_bytes = 0;
-    std::string path;  // /proc/… or the file's
+    std::string path;  // /proc/pid/fd/fd, the file's, or the name of the book's link
     bool persistent() const {
         return (description.fields.flags & layout::kFlagPersistent) != 0;
     }
@@ -47,6 +47,9 @@ struct Found {
 // Takes the name's lock only when its link is stale: then others may hold the memory still, and
 // the link is led to one of them, or removed.
 std::optional<Found> find(const std::string& full_name);
+
+// What numpy.load can open: /proc/pid/fd/fd, or the file.
+std::string path_of(const Found& found);
 
 // Does the name lead to this memory still? other: to another one. Opens nothing.
 enum class Leads { here, elsewhere, nowhere };

@@ -138,7 +138,7 @@ std::shared_ptr<Segment> Build::finish(std::uint64_t generation) {
     if (description.name.empty()) layout::accept_dtype(description, plan_.dtype);
     const auto status = platform::status_of(fd_.get());
     auto segment = Segment::attach(std::move(fd_), {status.device, status.inode},
-                                   std::move(description));
+                                   std::move(description), true);
     NDSHARE_FAULT_POINT("build.before_live");
     const std::uint32_t live = layout::kLive;
     platform::write_exactly(segment->fd(), &live, sizeof live,

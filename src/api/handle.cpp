@@ -75,8 +75,10 @@ Array::Impl::Use::Use(Impl& impl, const char* operation) : impl_(impl) {
 
 void Array::Impl::close() noexcept {
     if (closed_.exchange(true, std::memory_order_seq_cst)) return;
-    // Wakes this handle's own sleepers (others look again and sleep on).
-    sync::Ground::wake_all(segment_->control().words().version);
+    // Wakes this handle's own sleepers, if any (others look again and sleep on).
+    if (users_.load(std::memory_order_seq_cst) > 1) {
+        sync::Ground::wake_all(segment_->control().words().version);
+    }
     {
         const std::lock_guard lock(bell_mutex_);
         if (bell_) platform::ring_own(bell_->pipe);

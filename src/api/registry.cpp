@@ -57,7 +57,7 @@ Info describe(const api::Found& found, std::size_t prefix_bytes) {
     info.footprint_bytes = found.footprint_bytes;
     info.generation = d.fields.generation;
     info.persistent = found.persistent();
-    info.path = found.path;
+    info.path = api::path_of(found);
     info.dtype_aligned = d.aligned();
     info.attrs_json = sync::AttrsCell(control, ground).read();
     if (info.attrs_json.empty()) info.attrs_json = "{}";

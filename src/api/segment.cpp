@@ -75,14 +75,15 @@ struct ForkHandler {
 };
 
 std::shared_ptr<Segment> Segment::attach(platform::Fd fd, const MemoryId& id,
-                                         layout::Description description) {
+                                         layout::Description description, bool writeable) {
     ForkHandler::install();
     std::shared_ptr<Segment> living;  // outlives the lock: its destructor takes that too
     const std::lock_guard lock(held().mutex);
     const auto found = held().segments.find(id);
     if (found != held().segments.end()) living = found->second.second.lock();
     if (living) return living;
-    std::shared_ptr<Segment> made(new Segment(std::move(fd), id, std::move(description)));
+    std::shared_ptr<Segment> made(
+        new Segment(std::move(fd), id, std::move(description), writeable));
     if (found != held().segments.end()) {
         held().ending.push_back(found->second.first);
         found->second = {made.get(), made};
@@ -92,11 +93,14 @@ std::shared_ptr<Segment> Segment::attach(platform::Fd fd, const MemoryId& id,
     return made;
 }
 
-Segment::Segment(platform::Fd fd, const MemoryId& id, layout::Description description)
-    : id_(id), description_(std::move(description)), fd_(std::move(fd)) {
-    control_memory_ = platform::map(fd_.get(), description_.fields.control_offset_bytes,
-                                    control_span_bytes(), true);
-    control_ = layout::Control(control_memory_);
+Segment::Segment(platform::Fd fd, const MemoryId& id, layout::Description description,
+                 bool writeable)
+    : id_(id),
+      description_(std::move(description)),
+      fd_(std::move(fd)),
+      writeable_first_(writeable) {
+    map_whole(fd_.get(), nullptr);
+    control_ = layout::Control(whole_ + data_span_bytes());
     NDSHARE_FAULT_POINT("segment.after_map");
     try {
         owner_ = sync::take_row(fd_.get(), control_, signature(fd_.get()),
@@ -133,8 +137,21 @@ void Segment::require_attached() const {
     }
 }
 
-std::size_t Segment::control_span_bytes() const {
-    return description_.fields.file_bytes - description_.fields.control_offset_bytes;
+void Segment::map_whole(int fd, std::byte* at) {
+    // One mapping and, for readers, one change of it: a third cheaper than two mappings.
+    whole_ = platform::map(fd, 0, file_span_bytes(), true, at);
+    if (!writeable_first_) platform::make_read_only(whole_, data_span_bytes());
+    if (data_span_bytes() >= kExcludeFromDumpsBytes) {
+        platform::exclude_from_dumps(whole_, data_span_bytes());
+    }
+}
+
+std::byte* Segment::map_other(int fd, std::byte* at) const {
+    std::byte* made = platform::map(fd, 0, data_span_bytes(), !writeable_first_, at);
+    if (data_span_bytes() >= kExcludeFromDumpsBytes) {
+        platform::exclude_from_dumps(made, data_span_bytes());
+    }
+    return made;
 }
 
 void Segment::reserve_row(int fd, std::size_t row) const {
@@ -150,15 +167,10 @@ void Segment::reserve_attrs() {
 }
 
 std::byte* Segment::data(bool writeable) {
+    if (writeable == writeable_first_) return whole_ + description_.fields.data_offset_bytes;
     const std::lock_guard lock(held().mutex);
-    std::byte*& at = data_[writeable ? 1 : 0];
-    if (at == nullptr) {
-        at = platform::map(fd_.get(), 0, data_span_bytes(), writeable);
-        if (data_span_bytes() >= kExcludeFromDumpsBytes) {
-            platform::exclude_from_dumps(at, data_span_bytes());
-        }
-    }
-    return at + description_.fields.data_offset_bytes;
+    if (other_ == nullptr) other_ = map_other(fd_.get(), nullptr);
+    return other_ + description_.fields.data_offset_bytes;
 }
 
 void Segment::reserve_bells() {
@@ -167,12 +179,8 @@ void Segment::reserve_bells() {
 }
 
 void Segment::unmap_all() noexcept {
-    for (std::byte*& at : data_) {
-        if (at != nullptr) platform::unmap(std::exchange(at, nullptr), data_span_bytes());
-    }
-    if (control_memory_ != nullptr) {
-        platform::unmap(std::exchange(control_memory_, nullptr), control_span_bytes());
-    }
+    if (other_ != nullptr) platform::unmap(std::exchange(other_, nullptr), data_span_bytes());
+    if (whole_ != nullptr) platform::unmap(std::exchange(whole_, nullptr), file_span_bytes());
 }
 
 bool Segment::fd_is_still_ours() const noexcept {
@@ -214,16 +222,8 @@ void Segment::finish_fork_in_child() noexcept {
     try {
         if (!child_fd_) throw Invalid("no description");
         // An inherited mapping would keep the parent's row locked after the parent's death.
-        platform::map(child_fd_.get(), description_.fields.control_offset_bytes,
-                      control_span_bytes(), true, control_memory_);
-        for (int writeable = 0; writeable < 2; ++writeable) {
-            if (data_[writeable] == nullptr) continue;
-            platform::map(child_fd_.get(), 0, data_span_bytes(), writeable == 1,
-                          data_[writeable]);
-            if (data_span_bytes() >= kExcludeFromDumpsBytes) {
-                platform::exclude_from_dumps(data_[writeable], data_span_bytes());
-            }
-        }
+        map_whole(child_fd_.get(), whole_);
+        if (other_ != nullptr) (void)map_other(child_fd_.get(), other_);
         platform::move_descriptor(child_fd_, fd_);
         owner_ = child_owner_;
         ground_ = sync::Ground(fd_.get(), control_, own_row());
@@ -231,10 +231,8 @@ void Segment::finish_fork_in_child() noexcept {
     } catch (...) {
         lost_in_fork_ = true;
         child_fd_.reset();
-        platform::map_zeros(control_memory_, control_span_bytes());
-        for (std::byte* at : data_) {
-            if (at != nullptr) platform::map_zeros(at, data_span_bytes());
-        }
+        platform::map_zeros(whole_, file_span_bytes());
+        if (other_ != nullptr) platform::map_zeros(other_, data_span_bytes());
         if (!fd_is_still_ours()) (void)fd_.release();
         fd_.reset();
     }

@@ -29,9 +29,10 @@ struct MemoryId {
 class Segment : public std::enable_shared_from_this<Segment> {
  public:
     // The one for this inode, attached now unless this process holds it already (fd is closed
-    // then). Errors: Invalid (too many peers), SystemError, NoRoom.
+    // then). writeable: which view of the data is wanted first; it comes with the attachment in
+    // one mapping, the other one would be mapped when asked for. Errors: Invalid (too many peers), SystemError, NoRoom.
     static std::shared_ptr<Segment> attach(platform::Fd fd, const MemoryId& id,
-                                           layout::Description description);
+                                           layout::Description description, bool writeable);
     ~Segment();
     Segment(const Segment&) = delete;
 
@@ -75,10 +76,13 @@ class Segment : public std::enable_shared_from_this<Segment> {
  private:
     friend struct ForkHandler;
     friend void hand_over_all_names() noexcept;
-    Segment(platform::Fd fd, const MemoryId& id, layout::Description description);
+    Segment(platform::Fd fd, const MemoryId& id, layout::Description description, bool writeable);
     void reserve_row(int fd, std::size_t row) const;
-    std::size_t control_span_bytes() const;
     std::size_t data_span_bytes() const { return description_.fields.control_offset_bytes; }
+    std::size_t file_span_bytes() const { return description_.fields.file_bytes; }
+    // Both mappings of this process through fd; at != nullptr: over what is there.
+    void map_whole(int fd, std::byte* at);
+    std::byte* map_other(int fd, std::byte* at) const;
     void unmap_all() noexcept;
     bool fd_is_still_ours() const noexcept;
     // fork(), in its three places.
@@ -90,8 +94,9 @@ class Segment : public std::enable_shared_from_this<Segment> {
     layout::Description description_;
     platform::Fd fd_;
     layout::Control control_;
-    std::byte* control_memory_ = nullptr;
-    std::byte* data_[2] = {nullptr, nullptr};  // read-only, writeable: the whole front of the file
+    std::byte* whole_ = nullptr;  // the file: data as writeable_first_ says, control writeable
+    std::byte* other_ = nullptr;  // the data once more, the other way, when it was asked for
+    const bool writeable_first_;
     sync::Ground ground_;
     // Relaxed: changed only by a forked child while it has one thread.
     std::atomic<std::uint64_t> owner_{0};

@@ -1,16 +1,11 @@
 #include "platform/cpu.h"
 
-#include <sched.h>
+#include <unistd.h>
 
 namespace ndshare::platform {
 
-int usable_cpu_count() noexcept {
-    static const int count = [] {
-        cpu_set_t set;
-        CPU_ZERO(&set);
-        if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-        return CPU_COUNT(&set);
-    }();
+int online_cpu_count() noexcept {
+    static const int count = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
     return count;
 }
 

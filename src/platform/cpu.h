@@ -3,8 +3,9 @@
 
 namespace ndshare::platform {
 
-// CPUs this process may use (sched_getaffinity), read once: on one there is nobody to spin for.
-int usable_cpu_count() noexcept;
+// CPUs of this machine that are switched on: on one there is nobody to spin for. Not the CPUs this
+// process is pinned to: its peers are pinned elsewhere.
+int online_cpu_count() noexcept;
 
 inline void spin_pause() noexcept {
 #if defined(__x86_64__)

@@ -49,10 +49,11 @@ std::optional<FileStatus> status_at(int folder, const std::string& name) {
     throw SystemError(errno, "fstatat");
 }
 
-std::optional<FileStatus> status_behind(const std::string& path) noexcept {
+std::optional<FileStatus> status_behind(int folder, const std::string& path) {
     struct stat status {};
-    if (::stat(path.c_str(), &status) != 0) return std::nullopt;
-    return convert(status);
+    if (fstatat(folder, path.c_str(), &status, 0) == 0) return convert(status);
+    if (says_none(errno) || errno == ESRCH || errno == ELOOP) return std::nullopt;
+    throw SystemError(errno, "stat");
 }
 
 std::optional<Fd> open_folder(int parent, const std::string& name, bool follow) {

@@ -21,8 +21,9 @@ FileStatus status_of(int fd);
 // Of a name; nullopt: there is none.
 std::optional<FileStatus> status_at(int folder, const std::string& name);
 
-// Of what a path leads to, links followed; nothing is opened. nullopt: nothing, or not to be seen.
-std::optional<FileStatus> status_behind(const std::string& path) noexcept;
+// Of what a path leads to, links followed; nothing is opened. nullopt: nothing. Errors: SystemError
+// (EACCES where the kernel does not let us look).
+std::optional<FileStatus> status_behind(int folder, const std::string& path);
 
 // nullopt: there is none. follow: for a path that the user or the system chose.
 std::optional<Fd> open_folder(int parent, const std::string& name, bool follow = false);

@@ -138,6 +138,10 @@ std::byte* map(int fd, std::uint64_t offset_bytes, std::size_t bytes, bool write
     return static_cast<std::byte*>(result);
 }
 
+void make_read_only(std::byte* at, std::size_t bytes) {
+    if (mprotect(at, bytes, PROT_READ) != 0) throw SystemError(errno, "mprotect");
+}
+
 void map_zeros(std::byte* at, std::size_t bytes) noexcept {
     (void)mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 }

@@ -33,6 +33,8 @@ void write_exactly(int fd, const void* in, std::size_t bytes, std::uint64_t offs
 // Shared mapping. at != nullptr: over what is there (MAP_FIXED).
 std::byte* map(int fd, std::uint64_t offset_bytes, std::size_t bytes, bool writeable,
                std::byte* at = nullptr);
+// No more stores through a part of a mapping.
+void make_read_only(std::byte* at, std::size_t bytes);
 // Private zeros over a former mapping: what a view sees when fork could not attach the child.
 void map_zeros(std::byte* at, std::size_t bytes) noexcept;
 void unmap(std::byte* at, std::size_t bytes) noexcept;

@@ -16,6 +16,7 @@ namespace ndshare::sync {
 
 inline constexpr std::int64_t kSliceFirstNs = 20'000'000;
 inline constexpr std::int64_t kSliceMaxNs = 80'000'000;
+inline constexpr std::int64_t kAskPeriodNs = 15'000'000;
 
 // How long the waits of one handle look before they sleep: longer after a look that was answered,
 // shorter after one in vain. Relaxed throughout: a stale value spins a little longer or shorter.
@@ -24,14 +25,18 @@ class SpinBudget {
     // negative: adaptive; 0: never; else that long.
     explicit SpinBudget(std::int64_t fixed_ns = -1) : fixed_ns_(fixed_ns) {}
     std::int64_t ns() const noexcept {
-        if (platform::usable_cpu_count() < 2) return 0;
+        if (platform::online_cpu_count() < 2) return 0;
         return fixed_ns_ >= 0 ? fixed_ns_ : adaptive_ns_.load(std::memory_order_relaxed);
     }
     void answered() noexcept { set(std::min(ns() * 2, kMaxNs)); }
     void in_vain() noexcept { set(std::max(ns() / 2, kMinNs)); }
+    // The answer came soon after we went to sleep: a longer look would have caught it. Without this
+    // two sides that answer each other never look long enough again after one slow answer, because
+    // a wake-up alone takes longer than the shrunken look.
+    void just_missed() noexcept { set(kMaxNs); }
+    static constexpr std::int64_t kMinNs = 2'000, kMaxNs = 50'000;
 
  private:
-    static constexpr std::int64_t kMinNs = 2'000, kMaxNs = 50'000;
     void set(std::int64_t value) noexcept {
         if (fixed_ns_ < 0) adaptive_ns_.store(value, std::memory_order_relaxed);
     }
@@ -77,26 +82,39 @@ class Patience {
             }
         } while (platform::monotonic_ns() < end);
         spin_.in_vain();
+        spun_in_vain_ = true;
         return false;
     }
 
     // The next sleep's length; each is longer than the one before.
     std::int64_t next_slice_ns() noexcept {
-        begin_blocking();
+        begin_sleep();
         const std::int64_t slice = std::min(slice_ns_, left_ns());
         slice_ns_ = std::min(slice_ns_ * 2, kSliceMaxNs);
         return slice;
     }
     // How long a reader's turn may stand still before it is passed over.
     std::int64_t turn_slice_ns() noexcept {
-        begin_blocking();
+        begin_sleep();
         return kSliceFirstNs;
     }
-    void ask_whether_to_go_on() const {
+    // After every sleep. Asks at most every 15 ms: a busy exchange of wakes must not pay for it each
+    // time, and the next slice's end is never more than 80 ms away.
+    void ask_whether_to_go_on() {
+        const std::int64_t now = platform::monotonic_ns();
+        if (spun_in_vain_ && now - slept_from_ns_ < 2 * SpinBudget::kMaxNs) spin_.just_missed();
+        spun_in_vain_ = false;
+        if (now - asked_ns_ < kAskPeriodNs) return;
+        asked_ns_ = now;
         if (go_on_) go_on_();
     }
 
  private:
+    void begin_sleep() noexcept {
+        begin_blocking();
+        slept_from_ns_ = platform::monotonic_ns();
+        if (asked_ns_ == 0) asked_ns_ = slept_from_ns_;
+    }
     void begin_blocking() noexcept {
         if (token_ == nullptr && g_block_hooks.before != nullptr) token_ = g_block_hooks.before();
     }
@@ -105,6 +123,8 @@ class Patience {
     void* token_ = nullptr;
     std::function<void()> go_on_;
     std::int64_t slice_ns_ = kSliceFirstNs;
+    std::int64_t slept_from_ns_ = 0, asked_ns_ = 0;  // monotonic; 0: not yet
+    bool spun_in_vain_ = false;
 };
 
 }  // namespace ndshare::sync

@@ -1,0 +1,320 @@
+"""Machines that lack something: /proc, room, descriptors, rights, places in the peer table."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import struct
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from children import PeerError, PeerMaker
+from refusals import refused, require_text
+
+import ndshare
+
+Script = Callable[..., str]
+
+F_OFD_SETLK = 37
+STRANGER = 54321  # a user id that nobody has
+
+is_root = os.geteuid() == 0
+
+
+def can_mount() -> bool:
+    """May this user have a mount namespace of its own?"""
+    if shutil.which("unshare") is None:
+        return False
+    test = ["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return subprocess.run(test, capture_output=True).returncode == 0
+
+
+needs_mounts = pytest.mark.skipif(not can_mount(), reason="no mount namespace for this user")
+needs_root = pytest.mark.skipif(not is_root, reason="changes owners: needs root")
+
+
+def mounted(*commands: str) -> list[str]:
+    """Runs what follows it in a mount namespace of its own, after these commands."""
+    return ["unshare", "-m", "sh", "-c", " && ".join([*commands, 'exec "$@"']), "sh"]
+
+
+def refusal(failure: pytest.ExceptionInfo[PeerError], kind: str, *said: str) -> None:
+    """The exception of another process: its class and its text."""
+    assert failure.value.kind == kind
+    require_text(failure.value.text, *said)
+
+
+@needs_mounts
+def test_without_proc_kernel_memory_is_refused_and_persistent_files_work(
+    peer: PeerMaker, tmp_path: Path
+) -> None:
+    other = peer(
+        prefix=mounted("mount -t tmpfs none /proc"), env={"NDSHARE_ROOT": str(tmp_path)}
+    )
+    with pytest.raises(PeerError) as failure:
+        other.do("ndshare.create('noproc', 3)")
+    refusal(failure, "PermissionError", "create", "noproc", "persistent=True")
+    with pytest.raises(PeerError) as failure:
+        other.do("ndshare.open('noproc')")
+    refusal(failure, "PermissionError", "open", "noproc", "persistent=True")
+
+
+@needs_mounts
+@pytest.mark.xfail(strict=True, reason="a persistent file gets its name through /proc/self/fd")
+def test_without_proc_persistent_files_are_the_way_that_is_named(
+    peer: PeerMaker, tmp_path: Path
+) -> None:
+    other = peer(
+        prefix=mounted("mount -t tmpfs none /proc"), env={"NDSHARE_ROOT": str(tmp_path)}
+    )
+    other.do("a = ndshare.create('noproc', data=[1, 2], persistent=True); b = ndshare.open('noproc')")
+    assert other.get("b[...].tolist()") == [1, 2]
+
+
+@needs_mounts
+def test_two_hundred_megabytes_fit_where_dev_shm_has_one(peer: PeerMaker) -> None:
+    other = peer(prefix=mounted("mount -t tmpfs -o size=1m none /dev/shm"))
+    other.do(
+        """
+        a = ndshare.create('large', 200 << 20, 'u1')
+        a[...] = 7
+        b = ndshare.open('large')
+        assert (b.array == 7).all()
+        assert os.statvfs('/dev/shm').f_blocks * os.statvfs('/dev/shm').f_frsize == 1 << 20
+        """
+    )
+    with pytest.raises(PeerError) as failure:
+        other.do("ndshare.create('file', 2 << 20, 'u1', persistent=True)")
+    refusal(failure, "MemoryError", "create", "file", r"2\.1 MiB are needed.*NDSHARE_ROOT")
+    other.do("ndshare.create('small', 1000, 'u1', persistent=True); ndshare.unlink('small')")
+
+
+@needs_mounts
+def test_a_read_only_file_system_refuses_names_and_files(peer: PeerMaker, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    env = {"NDSHARE_DIR": str(place)}
+    remount = f"mount --bind {place} {place} && mount -o remount,ro,bind {place}"
+    never = peer(prefix=mounted(remount), env=env)
+    for persistent in (False, True):
+        with pytest.raises(PeerError) as failure:
+            never.do(f"ndshare.create('ro', 3, persistent={persistent})")
+        refusal(failure, "PermissionError", "create", "ro", "NDSHARE_DIR.*NDSHARE_ROOT")
+    with pytest.raises(PeerError) as failure:
+        never.do("ndshare.open('ro')")
+    assert failure.value.kind == "NotFound"
+
+    maker = peer(env=env)
+    maker.do("a = ndshare.create('ro', data=[1]); p = ndshare.create('p', data=[2], persistent=True)")
+    looker = peer(prefix=mounted(remount), env=env)
+    assert looker.get("ndshare.open('ro')[0]") == 1, "looking needs no writing"
+    for name in ("new", "ro"):
+        with pytest.raises(PeerError) as failure:
+            looker.do(f"ndshare.create({name!r}, 3, existing='replace')")
+        refusal(failure, "PermissionError", "create", name, "NDSHARE_DIR")
+    with pytest.raises(PeerError) as failure:
+        looker.do("ndshare.create('new', 3, persistent=True)")
+    refusal(failure, "PermissionError", "create", "new", "NDSHARE_ROOT")
+    maker.do("p.unlink()")
+
+
+@needs_root
+def test_a_folder_of_names_of_another_owner_is_refused(own_place: Path) -> None:
+    folder = own_place / f"ndshare-{os.geteuid()}"
+    folder.mkdir(mode=0o700)
+    os.chown(folder, STRANGER, STRANGER)
+    for call in (lambda: ndshare.create("x", 3), lambda: ndshare.open("x")):
+        with pytest.raises(PermissionError, match=rf"{STRANGER}.*NDSHARE_DIR"):
+            call()
+
+
+def test_a_folder_of_names_that_others_may_enter_is_refused(own_place: Path) -> None:
+    folder = own_place / f"ndshare-{os.geteuid()}"
+    folder.mkdir()
+    folder.chmod(0o755)
+    with pytest.raises(PermissionError, match="chmod 700"):
+        ndshare.create("x", 3)
+
+
+def test_a_base_folder_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NDSHARE_DIR", "/nowhere/at/all")
+    with pytest.raises(PermissionError, match="NDSHARE_DIR"):
+        ndshare.create("x", 3)
+    with pytest.raises((ndshare.NotFound, PermissionError)):
+        ndshare.open("x")
+    monkeypatch.undo()
+
+
+@needs_root
+def test_a_holder_that_the_kernel_hides_says_what_to_do(peer: PeerMaker, shared_base: Path) -> None:
+    env = {"NDSHARE_DIR": str(shared_base)}
+    holder, other = peer(env=env), peer(env=env)
+    for one in (holder, other):
+        one.do(become(STRANGER))
+    holder.do("a = ndshare.create('hidden', data=[1]); libc.prctl(4, 0)")
+    with pytest.raises(PeerError) as failure:
+        other.do("ndshare.open('hidden')")
+    refusal(failure, "PermissionError", "open", "hidden", "persistent=True")
+    assert str(holder.pid) in failure.value.text
+    with pytest.raises(PeerError) as failure:
+        holder.do("ndshare.create('hidden2', data=[1])")
+    refusal(failure, "PermissionError", "create", "hidden2", "persistent=True")
+    holder.do("libc.prctl(4, 1)")
+    assert other.get("ndshare.open('hidden')[0]") == 1
+
+
+def become(user: int) -> str:
+    """Statements that make a process another user's, for good."""
+    return f"""
+    import ctypes
+    libc = ctypes.CDLL(None)
+    os.setgroups([]); os.setresgid({user}, {user}, {user}); os.setresuid({user}, {user}, {user})
+    libc.prctl(4, 1)
+    """
+
+
+@pytest.fixture
+def shared_base() -> Iterator[Path]:
+    """A folder that every user may enter and write to."""
+    base = Path(f"/tmp/ndshare-test-{os.getpid()}")
+    base.mkdir()
+    base.chmod(0o777)
+    yield base
+    shutil.rmtree(base)
+
+
+def test_used_up_descriptors_are_an_error_and_harm_nothing(peer: PeerMaker) -> None:
+    keep = ndshare.create("keep", data=[1])
+    other = peer()
+    other.do(
+        """
+        import resource
+        b = ndshare.open('keep')
+        before = len(os.listdir('/proc/self/fd'))
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        """
+    )
+    for spare in range(4):
+        other.do(
+            f"resource.setrlimit(resource.RLIMIT_NOFILE, (64, most));"
+            f"full = [os.open('/dev/null', 0) for _ in range(64 - before + 1 - {spare})]"
+        )
+        for step in ("ndshare.create('new', 3)", "ndshare.open('keep').array[0]"):
+            try:
+                other.do(f"{step}")
+            except PeerError as error:
+                assert error.kind == "OSError", error.text
+                assert "ulimit -n" in error.text
+                assert "[Errno 24]" in error.text
+            else:
+                assert spare > 0
+        assert other.get("b[0]") == 1
+        other.do("[os.close(f) for f in full]")
+        assert other.get("len(os.listdir('/proc/self/fd')) == before")
+    other.do("b2 = ndshare.create('new', 3)")
+    assert keep[0] == 1
+
+
+def test_a_limit_on_file_sizes_is_a_memory_error(peer: PeerMaker) -> None:
+    other = peer()
+    other.do("import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))")
+    for persistent in (False, True):
+        with pytest.raises(PeerError) as failure:
+            other.do(f"ndshare.create('big', 2 << 20, 'u1', persistent={persistent})")
+        refusal(failure, "MemoryError", "create", "big", "ulimit -f")
+    other.do("ndshare.create('small', 1000, 'u1')")
+
+
+def take_rows(path: str, rows: range) -> int:
+    """Locks rows of the peer table, as that many living processes would; the descriptor."""
+    fd = os.open(path, os.O_RDWR)
+    for row in rows:
+        lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, row, 1, 0)
+        try:
+            fcntl.fcntl(fd, F_OFD_SETLK, lock)
+        except BlockingIOError:
+            continue  # a living one's own
+    return fd
+
+
+def test_too_many_peers_are_refused_and_room_comes_back(peer: PeerMaker) -> None:
+    a = ndshare.create("crowd", data=[1])
+    other = peer()
+    fd = take_rows(a.path, range(248))
+    try:
+        with pytest.raises(PeerError) as failure:
+            other.do("ndshare.open('crowd')")
+        assert "248" in failure.value.text
+        require_text(failure.value.text, "open", "crowd", "close it in one")
+        assert ndshare.open("crowd")[0] == 1, "this process has its place"
+        a[0] = 2
+    finally:
+        os.close(fd)
+    assert other.get("ndshare.open('crowd')[0]") == 2
+
+
+GROUPS = Path("/sys/fs/cgroup/memory")
+
+
+@pytest.fixture
+def memory_group() -> Iterator[Path]:
+    """A cgroup of the test's own with 64 MiB, gone after it."""
+    group = GROUPS / f"ndshare-test-{os.getpid()}"
+    if not (GROUPS / "memory.limit_in_bytes").exists():
+        group = Path("/sys/fs/cgroup") / group.name
+    try:
+        group.mkdir()
+        limit = group / "memory.limit_in_bytes"
+        (limit if limit.exists() else group / "memory.max").write_text(str(64 << 20))
+    except OSError as error:
+        if group.is_dir():
+            group.rmdir()
+        pytest.skip(f"no memory cgroup can be made here: {error}")
+    yield group
+    group.rmdir()
+
+
+def oom_kills(group: Path) -> int:
+    """How often the kernel killed in it."""
+    for name in ("memory.oom_control", "memory.events"):
+        if (group / name).exists():
+            lines = (group / name).read_text().split("\n")
+            return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+    return 0
+
+
+def test_a_cgroup_s_limit_is_a_memory_error_with_the_numbers(
+    peer: PeerMaker, memory_group: Path
+) -> None:
+    other = peer()
+    (memory_group / "cgroup.procs").write_text(str(other.pid))
+    try:
+        for persistent in (False, True):
+            with pytest.raises(PeerError) as failure:
+                other.do(f"ndshare.create('big', 200 << 20, 'u1', persistent={persistent})")
+            remedy = r"200\.\d MiB are needed, \d.* are free: .*64\.0 MiB in all.*docker run"
+            refusal(failure, "MemoryError", "create", "big", remedy)
+        with pytest.raises(PeerError):
+            other.do("k = [ndshare.create(f'many/{i}', 10 << 20, 'u1') for i in range(20)]")
+        assert other.get("ndshare.create('fits', 1 << 20, 'u1')[0]") == 0
+        assert oom_kills(memory_group) == 0
+    finally:
+        other.end()
+
+
+def test_nothing_is_left_of_what_did_not_fit(name_space: str) -> None:
+    def memory() -> int:
+        text = Path("/proc/meminfo").read_text()
+        return next(int(line.split()[1]) for line in text.split("\n") if line[:6] == "Shmem:")
+
+    before = memory()
+    for _ in range(3):
+        with refused(MemoryError, "create", "huge", "are needed"):
+            ndshare.create("huge", 1 << 44, "u1")
+    assert memory() < before + (64 << 10)
+    assert name_space
+
+
