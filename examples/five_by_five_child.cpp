@@ -1,5 +1,6 @@
-// The child of five_by_five_cpp.py: a C++ program that knows only the name of an array. It opens the
-// parent's memory and sets one element; dtype and number of dimensions are checked, not assumed.
+// The child of five_by_five_cpp.py: a C++ program that knows only the name of an array. It opens
+// the parent's memory and sets one element; dtype and number of dimensions are checked, not
+// assumed.
 #include <ndshare/ndshare.hpp>
 
 #include <iostream>

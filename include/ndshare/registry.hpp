@@ -18,10 +18,10 @@ using Fields = std::vector<std::pair<std::string, Spec>>;  // in declared order
 struct Info {
     std::string name;
     Kind kind = Kind::array;
-    Fields specs;                                   // one, named "", for an array
-    std::uint64_t nbytes = 0;                       // of the values, without the pages around them
-    std::uint64_t footprint_bytes = 0;              // memory actually taken (st_blocks)
-    std::uint64_t generation = 0;                   // larger for each memory under one name
+    Fields specs;                       // one, named "", for an array
+    std::uint64_t nbytes = 0;           // of the values, without the pages around them
+    std::uint64_t footprint_bytes = 0;  // memory actually taken (st_blocks)
+    std::uint64_t generation = 0;       // larger for each memory under one name
     bool persistent = false;
     std::string path;                               // opens with numpy.load(path, mmap_mode="r+")
     std::string attrs_json;                         // "{}" when none were set

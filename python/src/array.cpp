@@ -68,10 +68,12 @@ nb::object read(ArrayHandle& handle, nb::object out, nb::object timeout_seconds)
     if (fresh) out = make_like(view);
     if (fresh || takes_bytes(out, view)) {
         read_bytes(handle, {data_of(out), handle.get().nbytes()}, timeout);
-    } else if (!handle.get().read([&](auto) {
-                   const nb::gil_scoped_acquire gil;  // a read that waited gave it away
-                   copy_into(out, view);
-               }, timeout)) {
+    } else if (!handle.get().read(
+                   [&](auto) {
+                       const nb::gil_scoped_acquire gil;  // a read that waited gave it away
+                       copy_into(out, view);
+                   },
+                   timeout)) {
         raise_timeout(handle, "read", "a writer did not finish in time");
     }
     return out;
@@ -176,9 +178,9 @@ void init_open(ArrayHandle* self, std::string_view name, bool writeable, nb::obj
                         .expect_dtype = !dtype.is_none(),
                         .full_name = full_name};
     if (options.expect_shape || options.expect_dtype) {
-        options.expect = make_spec(options.expect_shape ? shape : nb::object(nb::tuple()),
-                                   options.expect_dtype ? nb::cast<std::string>(dtype) : "<f8",
-                                   aligned, false);
+        options.expect =
+            make_spec(options.expect_shape ? shape : nb::object(nb::tuple()),
+                      options.expect_dtype ? nb::cast<std::string>(dtype) : "<f8", aligned, false);
     }
     std::optional<Array> opened;
     {
@@ -224,18 +226,19 @@ nb::list wait_several(nb::sequence objects, nb::object timeout) {
 void init_array(nb::module_& m) {
     nb::class_<Writing>(m, "Writing")
         .def("__enter__", &Writing::enter)
-        .def("__exit__", [](Writing& self, nb::handle type, nb::handle, nb::handle) {
-            self.exit(type);
-        }, nb::arg("t").none(), nb::arg("e").none(), nb::arg("tb").none());
+        .def(
+            "__exit__",
+            [](Writing& self, nb::handle type, nb::handle, nb::handle) { self.exit(type); },
+            nb::arg("t").none(), nb::arg("e").none(), nb::arg("tb").none());
 
     nb::class_<ArrayHandle>(m, "ArrayHandle", nb::is_weak_referenceable(), nb::dynamic_attr())
         .def("__init__", &init_create, nb::arg("name"), nb::arg("shape"), nb::arg("dtype"),
              nb::arg("aligned"), nb::arg("fortran"), nb::arg("data").none(), nb::arg("existing"),
-             nb::arg("attrs_json"), nb::arg("persistent"), nb::arg("permissions"),
-             nb::arg("group"), nb::arg("spin").none())
-        .def("__init__", &init_open, nb::arg("name"), nb::arg("writeable"),
-             nb::arg("shape").none(), nb::arg("dtype").none(), nb::arg("aligned"),
-             nb::arg("timeout").none(), nb::arg("spin").none(), nb::arg("full_name"))
+             nb::arg("attrs_json"), nb::arg("persistent"), nb::arg("permissions"), nb::arg("group"),
+             nb::arg("spin").none())
+        .def("__init__", &init_open, nb::arg("name"), nb::arg("writeable"), nb::arg("shape").none(),
+             nb::arg("dtype").none(), nb::arg("aligned"), nb::arg("timeout").none(),
+             nb::arg("spin").none(), nb::arg("full_name"))
         .def_prop_ro("name", [](ArrayHandle& h) { return h.get().name(); })
         .def_prop_ro("_full_name", [](ArrayHandle& h) { return h.get().full_name(); })
         .def_prop_ro("closed", [](ArrayHandle& h) { return h.get().closed(); })
@@ -255,11 +258,14 @@ void init_array(nb::module_& m) {
         .def("__setitem__", &set_item, nb::arg("key").none(), nb::arg("value").none())
         .def("read", &read, nb::arg("out").none() = nb::none(), nb::kw_only(),
              nb::arg("timeout").none() = nb::none())
-        .def("write", [](nb::object self, nb::object timeout, bool recover) {
-            const auto name = nb::cast<ArrayHandle&>(self).get().name();
-            const Timeout limit = to_timeout(timeout, "write", name);
-            return Writing{std::move(self), limit, recover, {}, 0};
-        }, nb::kw_only(), nb::arg("timeout").none() = nb::none(), nb::arg("recover") = false)
+        .def(
+            "write",
+            [](nb::object self, nb::object timeout, bool recover) {
+                const auto name = nb::cast<ArrayHandle&>(self).get().name();
+                const Timeout limit = to_timeout(timeout, "write", name);
+                return Writing{std::move(self), limit, recover, {}, 0};
+            },
+            nb::kw_only(), nb::arg("timeout").none() = nb::none(), nb::arg("recover") = false)
         .def("wait", &wait, nb::arg("timeout").none() = nb::none(), nb::kw_only(),
              nb::arg("since").none() = nb::none())
         .def("fileno", [](ArrayHandle& h) { return h.get().fileno(); })
@@ -275,9 +281,10 @@ void init_array(nb::module_& m) {
     nb::setattr(nb::type<Writing>(), "__class_getitem__", class_method(alias));
 
     m.def("wait", &wait_several, nb::arg("objects"), nb::arg("timeout").none());
-    m.def("require_timeout", [](std::string_view name, nb::object timeout) {
-        (void)to_timeout(timeout, "wait", name);
-    }, nb::arg("name"), nb::arg("timeout").none());
+    m.def(
+        "require_timeout",
+        [](std::string_view name, nb::object timeout) { (void)to_timeout(timeout, "wait", name); },
+        nb::arg("name"), nb::arg("timeout").none());
 }
 
 }  // namespace ndshare::python

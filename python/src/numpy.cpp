@@ -7,6 +7,7 @@
 #include <numpy/arrayobject.h>
 #include <numpy/arrayscalars.h>
 
+#include <cstring>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -75,7 +76,12 @@ nb::object make_view(const Spec& spec, std::shared_ptr<std::byte> memory, bool w
 }
 
 nb::object make_like(nb::handle view) {
-    return steal_or_throw(PyArray_NewLikeArray(as_array(view), NPY_KEEPORDER, nullptr, 0));
+    nb::object like =
+        steal_or_throw(PyArray_NewLikeArray(as_array(view), NPY_KEEPORDER, nullptr, 0));
+    // NumPy makes S0 and U0 one character wide: nothing will be read into them.
+    const auto bytes = PyArray_NBYTES(as_array(like));
+    if (bytes != PyArray_NBYTES(as_array(view))) std::memset(data_of(like), 0, bytes);
+    return like;
 }
 
 std::byte* data_of(nb::handle array) {

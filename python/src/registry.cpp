@@ -30,25 +30,31 @@ nb::dict to_dict(const Info& info) {
 }  // namespace
 
 void init_registry(nb::module_& m) {
-    m.def("ls", [](std::string_view pattern) {
-        std::vector<Info> found;
-        {
-            const nb::gil_scoped_release released;
-            found = ls(pattern);
-        }
-        nb::list out;
-        for (const Info& one : found) out.append(to_dict(one));
-        return out;
-    }, nb::arg("pattern"));
+    m.def(
+        "ls",
+        [](std::string_view pattern) {
+            std::vector<Info> found;
+            {
+                const nb::gil_scoped_release released;
+                found = ls(pattern);
+            }
+            nb::list out;
+            for (const Info& one : found) out.append(to_dict(one));
+            return out;
+        },
+        nb::arg("pattern"));
     m.def("info", [](std::string_view name) { return to_dict(info(name)); }, nb::arg("name"));
     m.def("unlink", [](std::string_view name) { return unlink(name); }, nb::arg("name"));
-    m.def("footprint", [](nb::tuple shape, std::string_view dtype) {
-        return footprint({.shape = to_shape(shape),
-                          .dtype = Dtype(dtype),
-                          .order = Order::c,
-                          .maxshape = {},
-                          .aligned = false});
-    }, nb::arg("shape"), nb::arg("dtype"));
+    m.def(
+        "footprint",
+        [](nb::tuple shape, std::string_view dtype) {
+            return footprint({.shape = to_shape(shape),
+                              .dtype = Dtype(dtype),
+                              .order = Order::c,
+                              .maxshape = {},
+                              .aligned = false});
+        },
+        nb::arg("shape"), nb::arg("dtype"));
     m.def("places", [] {
         const Places places = where();
         nb::dict out;

@@ -189,8 +189,8 @@ Array Array::open(std::string_view given, const OpenOptions& options) {
                     require_spec("open", name, *options.expect, spec, options.expect_shape,
                                  options.expect_dtype, false);
                 }
-                auto segment = Segment::attach(std::move(found->fd), found->id,
-                                               found->description, options.writeable);
+                auto segment = Segment::attach(std::move(found->fd), found->id, found->description,
+                                               options.writeable);
                 segment->require_attached();
                 // The last holder may have let go between our look and our row.
                 if (sync::Atomics::load_seq_cst(segment->control().words().state) !=
@@ -318,16 +318,20 @@ template <class Impl, class Copy>
 bool read_consistently(Impl& impl, Copy copy, Timeout timeout) {
     const typename Impl::Use use(impl, "read");
     if (use.segment().write_local().held_by_this_thread()) {
-        throw Invalid("this thread is inside its own write(); use the array that the write gave, "
-                      "or end it first");
+        throw Invalid(
+            "this thread is inside its own write(); use the array that the write gave, "
+            "or end it first");
     }
     sync::Patience patience(timeout.count(), impl.spin, [&impl] { impl.go_on("read", false); });
     auto version_word = use.version();
     std::uint64_t version = 0;
     switch (version_word.read(copy, patience, make_nonce(), version)) {
-        case sync::ReadOutcome::incomplete: throw incomplete("read", impl.name);
-        case sync::ReadOutcome::timed_out: return false;
-        case sync::ReadOutcome::consistent: break;
+        case sync::ReadOutcome::incomplete:
+            throw incomplete("read", impl.name);
+        case sync::ReadOutcome::timed_out:
+            return false;
+        case sync::ReadOutcome::consistent:
+            break;
     }
     impl.saw(version);
     impl.refresh_bell(use);
@@ -464,9 +468,7 @@ void Array::assign_bytes(std::span<const std::byte> all, Timeout timeout) {
 
 // ---- waiting ------------------------------------------------------------------------------------
 
-std::uint64_t Array::seen() const noexcept {
-    return impl_->seen.load(std::memory_order_relaxed);
-}
+std::uint64_t Array::seen() const noexcept { return impl_->seen.load(std::memory_order_relaxed); }
 
 void Array::saw(std::uint64_t version) {
     const Impl::Use use(*impl_, "wait");
@@ -483,9 +485,12 @@ std::optional<std::uint64_t> Array::wait(Timeout timeout, std::optional<std::uin
         std::uint64_t version = 0;
         const std::uint64_t known = since.value_or(impl_->seen.load(std::memory_order_relaxed));
         switch (use.version().wait_newer(known, patience, version)) {
-            case sync::WaitOutcome::incomplete: throw incomplete("wait", impl_->name);
-            case sync::WaitOutcome::timed_out: return std::nullopt;
-            case sync::WaitOutcome::newer: break;
+            case sync::WaitOutcome::incomplete:
+                throw incomplete("wait", impl_->name);
+            case sync::WaitOutcome::timed_out:
+                return std::nullopt;
+            case sync::WaitOutcome::newer:
+                break;
         }
         impl_->saw(version);
         impl_->refresh_bell(use);

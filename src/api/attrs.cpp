@@ -9,8 +9,7 @@ namespace ndshare {
 std::string Array::attrs_json() const {
     return api::in_operation("attrs", impl_->name, [&] {
         const Impl::Use use(*impl_, "attrs");
-        std::string text =
-            sync::AttrsCell(use.segment().control(), use.segment().ground()).read();
+        std::string text = sync::AttrsCell(use.segment().control(), use.segment().ground()).read();
         return text.empty() ? std::string("{}") : text;
     });
 }

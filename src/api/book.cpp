@@ -37,9 +37,7 @@ std::string base_folder() {
     const std::string chosen = platform::environment("NDSHARE_DIR");
     return chosen.empty() ? "/dev/shm" : chosen;
 }
-std::string user_folder_name() {
-    return "ndshare-" + std::to_string(platform::identity().uid);
-}
+std::string user_folder_name() { return "ndshare-" + std::to_string(platform::identity().uid); }
 std::string book_folder_name() {
     return "pidns-" + std::to_string(platform::identity().pid_namespace);
 }
@@ -131,9 +129,9 @@ std::string memfd_target(const std::string& full_name) {
 // A name leads to live memory only; what a search finds may be half built, or replaced.
 bool is_live(const Found& found) {
     std::uint32_t state = 0;
-    platform::read_exactly(found.fd.get(), &state, sizeof state,
-                           found.description.fields.control_offset_bytes +
-                               offsetof(layout::ControlWords, state));
+    platform::read_exactly(
+        found.fd.get(), &state, sizeof state,
+        found.description.fields.control_offset_bytes + offsetof(layout::ControlWords, state));
     return state == layout::kLive;
 }
 
@@ -143,8 +141,8 @@ layout::Description read_description(const Fd& fd, std::uint64_t file_bytes) {
     }
     char page[layout::kDescriptorPageBytes];
     platform::read_exactly(fd.get(), page, sizeof page, file_bytes - sizeof page);
-    auto description = layout::read_descriptor_page({page, sizeof page}, file_bytes,
-                                                    platform::page_bytes());
+    auto description =
+        layout::read_descriptor_page({page, sizeof page}, file_bytes, platform::page_bytes());
     if (description.name.empty()) {  // a long dtype text, in pages of its own
         std::string text(description.fields.dtype_bytes, '\0');
         platform::read_exactly(fd.get(), text.data(), text.size(),
@@ -164,8 +162,8 @@ std::optional<Found> examine_memory(Fd fd, const std::string& full_name, std::st
     const auto status = platform::status_of(fd.get());
     const auto& me = platform::identity();
     if (!is_memory(status) || !platform::is_sealed(fd.get())) return std::nullopt;
-    Found found{std::move(fd), {status.device, status.inode}, {}, status.blocks_bytes,
-                std::move(path)};
+    Found found{
+        std::move(fd), {status.device, status.inode}, {}, status.blocks_bytes, std::move(path)};
     found.description = read_description(found.fd, status.size_bytes);
     if (found.description.name != full_name ||
         found.description.fields.pid_namespace != me.pid_namespace ||
@@ -217,8 +215,9 @@ std::optional<Found> search_processes(const std::string& full_name) {
         memfd_target(full_name), [&](std::uint32_t pid, std::uint32_t number, const std::string&) {
             try {
                 auto found = follow(-1, platform::descriptor_path(pid, number), full_name);
-                if (found && is_live(*found) && (!best || found->description.fields.generation >
-                                           best->description.fields.generation)) {
+                if (found && is_live(*found) &&
+                    (!best ||
+                     found->description.fields.generation > best->description.fields.generation)) {
                     best = std::move(found);
                 }
             } catch (const std::exception&) {
@@ -359,7 +358,10 @@ std::optional<Found> find_file(const std::string& full_name) {
     if (!fd) return std::nullopt;
     const auto status = platform::status_of(fd->get());
     if (!status.regular) return std::nullopt;
-    Found found{std::move(*fd), {status.device, status.inode}, {}, status.blocks_bytes,
+    Found found{std::move(*fd),
+                {status.device, status.inode},
+                {},
+                status.blocks_bytes,
                 root->path + "/" + file};
     try {
         found.description = read_description(found.fd, status.size_bytes);
@@ -371,9 +373,12 @@ std::optional<Found> find_file(const std::string& full_name) {
         const bool plain = std::string_view(magic, sizeof magic) == "\x93NUMPY" &&
                            std::string_view(e.what()).find("no ndshare") != std::string::npos;
         if (!plain) throw;
-        throw CorruptBytes("the file is a plain .npy file, no ndshare array; open it with "
-                           "numpy.load(\"" + found.path + "\", mmap_mode=\"r\"), or copy it in "
-                           "with ndshare.create(name, data=...)");
+        throw CorruptBytes(
+            "the file is a plain .npy file, no ndshare array; open it with "
+            "numpy.load(\"" +
+            found.path +
+            "\", mmap_mode=\"r\"), or copy it in "
+            "with ndshare.create(name, data=...)");
     }
     if (found.description.name != full_name) {
         throw CorruptBytes("the file says that its name is \"" + found.description.name +
@@ -425,8 +430,7 @@ Leads where_leads(const std::string& full_name, const MemoryId& id) {
         return MemoryId{status.device, status.inode} == id ? Leads::here : Leads::elsewhere;
     };
     if (const auto folder = book_to_look_in()) {
-        const auto link =
-            platform::read_link(folder->get(), layout::file_name(full_name).c_str());
+        const auto link = platform::read_link(folder->get(), layout::file_name(full_name).c_str());
         std::uint32_t pid = 0, number = 0;
         if (link && platform::parse_descriptor_path(*link, pid, number)) {
             const auto target = platform::descriptor_target(pid, number);
@@ -437,8 +441,7 @@ Leads where_leads(const std::string& full_name, const MemoryId& id) {
     }
     const auto root = open_root(false);
     if (!root) return Leads::nowhere;
-    const auto status =
-        platform::status_at(root->folder.get(), persistent_file_name(full_name));
+    const auto status = platform::status_at(root->folder.get(), persistent_file_name(full_name));
     return status ? compare(*status) : Leads::nowhere;
 }
 
@@ -642,16 +645,15 @@ void pass_name_on(const Segment& segment) noexcept {
         const auto folder = book(false, false);
         if (!folder) return;
         const auto link = platform::read_link(folder->get(), layout::file_name(name).c_str());
-        if (!link || *link != platform::descriptor_path(
-                                  platform::identity().pid_in_proc,
-                                  static_cast<std::uint32_t>(segment.fd()))) {
+        if (!link || *link != platform::descriptor_path(platform::identity().pid_in_proc,
+                                                        static_cast<std::uint32_t>(segment.fd()))) {
             return;  // somebody else keeps it already
         }
         NDSHARE_FAULT_POINT("book.before_pass_on");
         for (const auto& peer :
              sync::living_peers(segment.fd(), segment.control(), layout::kRowCount)) {
-            const auto status = platform::status_behind(
-                -1, platform::descriptor_path(peer.who.pid, peer.who.fd));
+            const auto status =
+                platform::status_behind(-1, platform::descriptor_path(peer.who.pid, peer.who.fd));
             if (status && MemoryId{status->device, status->inode} == segment.id()) {
                 change.repoint(peer.who.pid, peer.who.fd);
                 return;
@@ -682,8 +684,8 @@ std::uint64_t book_id() { return current_book_id(); }
 
 void set_state(const Found& found, std::uint32_t state) {
     const auto& fields = found.description.fields;
-    std::byte* memory = platform::map(found.fd.get(), fields.control_offset_bytes,
-                                      layout::kControlBytes, true);
+    std::byte* memory =
+        platform::map(found.fd.get(), fields.control_offset_bytes, layout::kControlBytes, true);
     const layout::Control control(memory);
     // SYNC(state): hint only; the book is what decides, and sleepers ask it between slices.
     sync::Atomics::store_release(control.words().state, state);

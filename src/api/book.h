@@ -11,11 +11,11 @@
 //         .lock
 //         weights.npy
 //
-// Invariants: (1) a name leads to complete memory only. (2) Every change of a name holds its byte of
-// .lock; looking takes none. (3) A link is believed only after what it leads to has said the same
-// name, user and pid namespace: pids and descriptor numbers are used again. (4) Nobody's failed
-// attempt changes what the name leads to.
-// Threads: any. Processes: any. Blocks: changes wait for other changes of the same name.
+// Invariants: (1) a name leads to complete memory only. (2) Every change of a name holds its byte
+// of .lock; looking takes none. (3) A link is believed only after what it leads to has said the
+// same name, user and pid namespace: pids and descriptor numbers are used again. (4) Nobody's
+// failed attempt changes what the name leads to. Threads: any. Processes: any. Blocks: changes wait
+// for other changes of the same name.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -38,9 +38,7 @@ struct Found {
     layout::Description description;
     std::uint64_t footprint_bytes = 0;
     std::string path;  // /proc/pid/fd/fd, the file's, or the name of the book's link
-    bool persistent() const {
-        return (description.fields.flags & layout::kFlagPersistent) != 0;
-    }
+    bool persistent() const { return (description.fields.flags & layout::kFlagPersistent) != 0; }
 };
 
 // nullopt: the name leads to no living memory. Errors: CorruptBytes, Error(forbidden).

@@ -22,19 +22,20 @@ bool is_whole_class(unsigned bits) { return bits == 0 || bits == 6; }
 
 void require_sharing(const Sharing& sharing) {
     if ((sharing.permissions & kPermissionsForOthers) != 0) {
-        throw Invalid("permissions must not let everybody in (the last octal digit is 0); name a "
-                      "group instead");
+        throw Invalid(
+            "permissions must not let everybody in (the last octal digit is 0); name a "
+            "group instead");
     }
-    const bool classes = sharing.permissions <= 0770 &&
-                         is_whole_class((sharing.permissions >> 6) & 7) &&
-                         is_whole_class((sharing.permissions >> 3) & 7) &&
-                         (sharing.permissions & 0600) == 0600;
+    const bool classes =
+        sharing.permissions <= 0770 && is_whole_class((sharing.permissions >> 6) & 7) &&
+        is_whole_class((sharing.permissions >> 3) & 7) && (sharing.permissions & 0600) == 0600;
     if (!classes) {
         throw Invalid("permissions must be 0o600 or 0o660: readers write the control words too");
     }
     if (!sharing.persistent && (sharing.permissions != 0600 || !sharing.group.empty())) {
-        throw Invalid("permissions and group need persistent=True: memory that the kernel holds "
-                      "is its creator's alone");
+        throw Invalid(
+            "permissions and group need persistent=True: memory that the kernel holds "
+            "is its creator's alone");
     }
 }
 

@@ -12,22 +12,38 @@ class Category final : public std::error_category {
     const char* name() const noexcept override { return "ndshare"; }
     std::string message(int code) const override {
         switch (static_cast<Errc>(code)) {
-            case Errc::not_found: return "not found";
-            case Errc::exists: return "exists";
-            case Errc::forbidden: return "forbidden";
-            case Errc::spec_mismatch: return "spec mismatch";
-            case Errc::corrupt: return "corrupt";
-            case Errc::incomplete_write: return "incomplete write";
-            case Errc::replaced: return "replaced";
-            case Errc::overwritten: return "overwritten";
-            case Errc::end_of_stream: return "end of stream";
-            case Errc::timeout: return "timed out";
-            case Errc::out_of_memory: return "out of memory";
-            case Errc::no_worker: return "no worker";
-            case Errc::worker_died: return "worker died";
-            case Errc::remote: return "remote error";
-            case Errc::closed: return "closed";
-            case Errc::invalid_argument: return "invalid argument";
+            case Errc::not_found:
+                return "not found";
+            case Errc::exists:
+                return "exists";
+            case Errc::forbidden:
+                return "forbidden";
+            case Errc::spec_mismatch:
+                return "spec mismatch";
+            case Errc::corrupt:
+                return "corrupt";
+            case Errc::incomplete_write:
+                return "incomplete write";
+            case Errc::replaced:
+                return "replaced";
+            case Errc::overwritten:
+                return "overwritten";
+            case Errc::end_of_stream:
+                return "end of stream";
+            case Errc::timeout:
+                return "timed out";
+            case Errc::out_of_memory:
+                return "out of memory";
+            case Errc::no_worker:
+                return "no worker";
+            case Errc::worker_died:
+                return "worker died";
+            case Errc::remote:
+                return "remote error";
+            case Errc::closed:
+                return "closed";
+            case Errc::invalid_argument:
+                return "invalid argument";
         }
         return "unknown";
     }
@@ -40,8 +56,7 @@ const std::error_category& error_category() noexcept {
     return category;
 }
 
-Error::Error(std::error_code code, std::string operation, std::string name,
-             const std::string& text)
+Error::Error(std::error_code code, std::string operation, std::string name, const std::string& text)
     : std::system_error(code),
       operation_(std::move(operation)),
       name_(std::move(name)),
@@ -57,12 +72,14 @@ namespace {
         case EACCES:
         case EPERM:
             throw Error(Errc::forbidden, operation, name,
-                        text + "; check who owns it, or set NDSHARE_DIR and NDSHARE_ROOT to "
-                               "folders of your own");
+                        text +
+                            "; check who owns it, or set NDSHARE_DIR and NDSHARE_ROOT to "
+                            "folders of your own");
         case EROFS:
             throw Error(Errc::forbidden, operation, name,
-                        text + "; set NDSHARE_DIR (names) and NDSHARE_ROOT (persistent arrays) to "
-                               "folders that can be written");
+                        text +
+                            "; set NDSHARE_DIR (names) and NDSHARE_ROOT (persistent arrays) to "
+                            "folders that can be written");
         case ENOMEM:
         case ENOSPC:
             throw Error(Errc::out_of_memory, operation, name,
@@ -70,8 +87,9 @@ namespace {
         case EMFILE:
         case ENFILE:
             throw Error(std::error_code(e.error, std::generic_category()), operation, name,
-                        text + "; each open array holds one descriptor: close some or raise the "
-                               "limit (ulimit -n)");
+                        text +
+                            "; each open array holds one descriptor: close some or raise the "
+                            "limit (ulimit -n)");
         default:
             throw Error(std::error_code(e.error, std::generic_category()), operation, name, text);
     }

@@ -141,6 +141,7 @@ bool Array::Impl::is_ready(const Use& use) {
 
 int Array::Impl::bell(const Use& use) {
     api::Segment& segment = use.segment();
+    int fd = -1;
     {
         const std::lock_guard lock(bell_mutex_);
         if (!bell_ || bell_->owner != segment.owner()) {
@@ -149,13 +150,13 @@ int Array::Impl::bell(const Use& use) {
             made.index = sync::claim_bell(segment.control(), segment.ground(), made.owner,
                                           static_cast<std::uint32_t>(made.pipe.write_end.get()),
                                           made.pipe.inode);
-            bell_ = std::move(made);
+            bell_.emplace(std::move(made));
             has_bell_.store(true, std::memory_order_relaxed);
         }
+        fd = bell_->pipe.read_end.get();
     }
     refresh_bell(use);
-    const std::lock_guard lock(bell_mutex_);
-    return bell_->pipe.read_end.get();
+    return fd;
 }
 
 void Array::Impl::refresh_bell(const Use& use) {

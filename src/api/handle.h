@@ -47,9 +47,7 @@ struct Array::Impl {
         Use(const Use&) = delete;
         api::Segment& segment() const { return *impl_.segment_; }
         std::shared_ptr<api::Segment> share() const { return impl_.segment_; }
-        ArrayVersion version() const {
-            return {segment().control().words(), segment().ground()};
-        }
+        ArrayVersion version() const { return {segment().control().words(), segment().ground()}; }
 
      private:
         Impl& impl_;

@@ -132,8 +132,9 @@ void Segment::require_attached() const {
         throw Invalid("this process was made by clone() without fork handlers; open it again");
     }
     if (lost_in_fork_) {
-        throw Invalid("fork() could not give this child a place in it (descriptors or peers used "
-                      "up); open it again");
+        throw Invalid(
+            "fork() could not give this child a place in it (descriptors or peers used "
+            "up); open it again");
     }
 }
 
@@ -198,13 +199,15 @@ void Segment::prepare_fork() noexcept {
     if (lost_in_fork_) return;
     try {
         // A description of the child's own: a lock belongs to the description, not the process.
-        auto fd = platform::open_file(-1, platform::descriptor_path(
-                                              platform::identity().pid_in_proc,
-                                              static_cast<std::uint32_t>(fd_.get())).c_str(), true);
+        auto fd =
+            platform::open_file(-1,
+                                platform::descriptor_path(platform::identity().pid_in_proc,
+                                                          static_cast<std::uint32_t>(fd_.get()))
+                                    .c_str(),
+                                true);
         if (!fd || !fd_is_still_ours()) return;
-        child_owner_ = sync::take_row_unsigned(fd->get(), control_, [&](std::size_t row) {
-            reserve_row(fd->get(), row);
-        });
+        child_owner_ = sync::take_row_unsigned(
+            fd->get(), control_, [&](std::size_t row) { reserve_row(fd->get(), row); });
         child_fd_ = std::move(*fd);
         NDSHARE_FAULT_POINT("fork.after_child_row");
     } catch (...) {
@@ -250,7 +253,8 @@ Segment::ClosedInChild::~ClosedInChild() {
 }
 
 void hand_over_all_names() noexcept {
-    std::vector<std::shared_ptr<Segment>> living;
+    // Never destroyed: views may still be used by later exit handlers, and the process ends anyway.
+    static auto& living = *new std::vector<std::shared_ptr<Segment>>;
     {
         const std::lock_guard lock(held().mutex);
         for (auto& [id, entry] : held().segments) {
@@ -259,8 +263,6 @@ void hand_over_all_names() noexcept {
     }
     for (auto& segment : living) {
         if (segment->named_.exchange(false)) pass_name_on(*segment);
-        // The process ends now; its views may still be used by later exit handlers.
-        new std::shared_ptr<Segment>(std::move(segment));
     }
 }
 

@@ -1,11 +1,11 @@
 // api/segment.h: a piece of memory that this process holds: descriptor, mappings, a row.
 //
 // One object for one inode, whatever the number of handles: they share the mappings, the row and
-// the lock between threads. It ends with its last reference (handles, writes, leases of views): then
-// the mappings go, the row's lock with them, and the name passes to another holder.
-// fork(): the child gets a row, a description and mappings of its own, at the same addresses, before
-// fork() returns; where that fails (no descriptor, no row) its views see zeros and its operations
-// say Closed. Threads: any. Blocks: no longer than the kernel maps.
+// the lock between threads. It ends with its last reference (handles, writes, leases of views):
+// then the mappings go, the row's lock with them, and the name passes to another holder. fork():
+// the child gets a row, a description and mappings of its own, at the same addresses, before fork()
+// returns; where that fails (no descriptor, no row) its views see zeros and its operations say
+// Closed. Threads: any. Blocks: no longer than the kernel maps.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -30,7 +30,8 @@ class Segment : public std::enable_shared_from_this<Segment> {
  public:
     // The one for this inode, attached now unless this process holds it already (fd is closed
     // then). writeable: which view of the data is wanted first; it comes with the attachment in
-    // one mapping, the other one would be mapped when asked for. Errors: Invalid (too many peers), SystemError, NoRoom.
+    // one mapping, the other one would be mapped when asked for. Errors: Invalid (too many peers),
+    // SystemError, NoRoom.
     static std::shared_ptr<Segment> attach(platform::Fd fd, const MemoryId& id,
                                            layout::Description description, bool writeable);
     ~Segment();
@@ -38,9 +39,7 @@ class Segment : public std::enable_shared_from_this<Segment> {
 
     const MemoryId& id() const { return id_; }
     const layout::Description& description() const { return description_; }
-    bool persistent() const {
-        return (description_.fields.flags & layout::kFlagPersistent) != 0;
-    }
+    bool persistent() const { return (description_.fields.flags & layout::kFlagPersistent) != 0; }
     int fd() const { return fd_.get(); }
     layout::Control control() const { return control_; }
     sync::Ground& ground() { return ground_; }
@@ -103,7 +102,7 @@ class Segment : public std::enable_shared_from_this<Segment> {
     std::atomic<bool> named_{false};
     bool lost_in_fork_ = false;
     sync::LocalLock write_local_, attrs_local_;
-    platform::Fd child_fd_;           // between prepare and the two finishes
+    platform::Fd child_fd_;  // between prepare and the two finishes
     std::uint64_t child_owner_ = 0;
 };
 

@@ -53,6 +53,7 @@ std::size_t wait(std::span<Waitable> things, Timeout timeout) {
             if (ready_count > 0 || patience.over()) return ready_count;
 
             std::vector<platform::FutexWord> words;
+            words.reserve(things.size());
             bool changed = false;
             for (std::size_t k = 0; k < things.size(); ++k) {
                 changed |= !uses[k].version().announce_sleep(seen[k]);
@@ -64,6 +65,7 @@ std::size_t wait(std::span<Waitable> things, Timeout timeout) {
             const std::int64_t slice_ns = patience.next_slice_ns();
             if (!platform::futex_wait_any(words, slice_ns)) {
                 std::vector<int> bells;
+                bells.reserve(things.size());
                 for (std::size_t k = 0; k < things.size(); ++k) {
                     bells.push_back(things[k].array_->impl_->bell(uses[k]));
                 }

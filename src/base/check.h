@@ -46,11 +46,11 @@ auto retry_on_signal(Call call) {
 }  // namespace ndshare
 
 // The result of a call that answers -1 with errno; SystemError otherwise. Retries EINTR.
-#define NDSHARE_SYSCALL(name, call)                                          \
-    ([&] {                                                                   \
+#define NDSHARE_SYSCALL(name, call)                                            \
+    ([&] {                                                                     \
         const auto result_ = ::ndshare::retry_on_signal([&] { return call; }); \
-        if (result_ == -1) throw ::ndshare::SystemError(errno, name);        \
-        return result_;                                                      \
+        if (result_ == -1) throw ::ndshare::SystemError(errno, name);          \
+        return result_;                                                        \
     }())
 
 #ifdef NDSHARE_CHECKED

@@ -26,7 +26,8 @@ struct Plan {
         const auto second = all.find(':', first + 1);
         point = all.substr(0, first);
         action = all.substr(first + 1, second - first - 1);
-        if (second != std::string::npos) count = std::atoi(all.c_str() + second + 1);
+        if (second != std::string::npos)
+            count = static_cast<int>(std::strtol(all.c_str() + second + 1, nullptr, 10));
     }
 };
 

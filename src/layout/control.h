@@ -31,16 +31,16 @@ enum : std::uint32_t { kBuilding = 0, kLive = 1, kReplaced = 2, kUnlinked = 3 };
 
 struct ControlWords {
     // Writers' line.
-    Word64 version;      // odd: a write runs or was left; completed writes = version / 2
-    Word64 lock;         // 0, or sync/write_lock.h's owner: row + 1, contended, epoch of the row
-    Word32 turn;         // a reader's request for quiet, sync/read_turn.h
-    Word32 need_wake;    // 1: somebody sleeps on version; the waker clears it
-    Word32 need_ring;    // 1: a bell is armed; the ringer clears it
-    Word32 state;        // kBuilding, kLive, kReplaced, kUnlinked
+    Word64 version;    // odd: a write runs or was left; completed writes = version / 2
+    Word64 lock;       // 0, or sync/write_lock.h's owner: row + 1, contended, epoch of the row
+    Word32 turn;       // a reader's request for quiet, sync/read_turn.h
+    Word32 need_wake;  // 1: somebody sleeps on version; the waker clears it
+    Word32 need_ring;  // 1: a bell is armed; the ringer clears it
+    Word32 state;      // kBuilding, kLive, kReplaced, kUnlinked
     std::uint8_t pad0[32];
     // Attributes' line.
-    Word64 attrs;        // count of changes; its parity says which text holds
-    Word64 attrs_lock;   // as lock
+    Word64 attrs;       // count of changes; its parity says which text holds
+    Word64 attrs_lock;  // as lock
     Word32 attrs_bytes[2];
     std::uint8_t pad1[40];
     // Peers' line.
@@ -66,9 +66,9 @@ static_assert(std::has_unique_object_representations_v<ControlWords>, "a hole be
 // One attached process. Only the holder of the row's kernel lock writes it; the lock, not a word
 // here, says whether the process lives.
 struct Row {
-    Word64 epoch;   // raised by each process that takes the row: a lock word of a former one differs
-    Word32 pid;     // as seen by the process itself, for messages and for the book
-    Word32 fd;      // the descriptor under /proc/pid/fd that leads here
+    Word64 epoch;  // raised by each process that takes the row: a lock word of a former one differs
+    Word32 pid;    // as seen by the process itself, for messages and for the book
+    Word32 fd;     // the descriptor under /proc/pid/fd that leads here
     Word64 pid_namespace;
     std::uint8_t reserved[40];
 };
@@ -77,10 +77,10 @@ static_assert(std::has_unique_object_representations_v<Row>);
 
 // One pipe that wants a byte when the version changes.
 struct Bell {
-    Word64 owner;   // 0: free; else row + 1 and epoch of the row, as in a lock word
-    Word32 armed;   // 1: ring me; the ringer clears it
-    Word32 fd;      // the pipe's end under /proc/pid/fd of the owner
-    Word64 inode;   // of the pipe: the descriptor may be a stranger's by now
+    Word64 owner;  // 0: free; else row + 1 and epoch of the row, as in a lock word
+    Word32 armed;  // 1: ring me; the ringer clears it
+    Word32 fd;     // the pipe's end under /proc/pid/fd of the owner
+    Word64 inode;  // of the pipe: the descriptor may be a stranger's by now
     std::uint8_t reserved[8];
 };
 static_assert(sizeof(Bell) == 32, "bump kLayoutVersion");

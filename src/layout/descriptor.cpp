@@ -39,12 +39,10 @@ Places places_of(std::uint64_t header_bytes, std::uint64_t data_bytes, std::uint
     places.control_offset = round_up(header_bytes + data_bytes, page_bytes);
     const std::uint64_t long_text_bytes =
         dtype_bytes <= kDtypeInlineBytes ? 0 : round_up(dtype_bytes, kDescriptorPageBytes);
-    places.file_bytes =
-        round_up(places.control_offset + kControlBytes + long_text_bytes + kDescriptorPageBytes,
-                 page_bytes);
+    places.file_bytes = round_up(
+        places.control_offset + kControlBytes + long_text_bytes + kDescriptorPageBytes, page_bytes);
     const std::uint64_t page = places.file_bytes - kDescriptorPageBytes;
-    places.dtype_offset =
-        long_text_bytes == 0 ? page + sizeof(Descriptor) : page - long_text_bytes;
+    places.dtype_offset = long_text_bytes == 0 ? page + sizeof(Descriptor) : page - long_text_bytes;
     return places;
 }
 
@@ -90,8 +88,7 @@ Descriptor describe(const ArrayPlan& plan) {
     d.control_bytes = kControlBytes;
     d.itemsize_bytes = plan.itemsize;
     d.dtype_bytes = static_cast<std::uint32_t>(plan.dtype.size());
-    const Places places =
-        places_of(d.data_offset_bytes, d.data_bytes, d.dtype_bytes, d.page_bytes);
+    const Places places = places_of(d.data_offset_bytes, d.data_bytes, d.dtype_bytes, d.page_bytes);
     d.control_offset_bytes = places.control_offset;
     d.dtype_offset_bytes = places.dtype_offset;
     d.file_bytes = places.file_bytes;
@@ -152,8 +149,7 @@ Description read_descriptor_page(std::string_view page, std::uint64_t file_bytes
                 d.data_offset_bytes % kHeaderStepBytes == 0,
             "offset of the data");
     require(d.data_bytes <= file_bytes && d.dtype_bytes <= kHeaderBytesMax, "sizes");
-    const Places places =
-        places_of(d.data_offset_bytes, d.data_bytes, d.dtype_bytes, d.page_bytes);
+    const Places places = places_of(d.data_offset_bytes, d.data_bytes, d.dtype_bytes, d.page_bytes);
     require(d.control_offset_bytes == places.control_offset &&
                 d.dtype_offset_bytes == places.dtype_offset && d.file_bytes == places.file_bytes,
             "offsets");

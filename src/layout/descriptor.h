@@ -76,7 +76,7 @@ inline constexpr std::size_t kDtypeInlineBytes = kDescriptorPageBytes - sizeof(D
 // What a creator wants, in checked form.
 struct ArrayPlan {
     std::string full_name;
-    std::string dtype;      // canonical
+    std::string dtype;  // canonical
     std::string npy_header;
     std::vector<std::int64_t> shape;
     bool fortran = false, aligned = false, persistent = false;

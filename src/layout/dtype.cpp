@@ -32,11 +32,14 @@ constexpr std::array<NamedCode, 15> kNumpyNames{{{"bool", "b1"},
                                                  {"byte", "u1"}}};
 
 // Types of the package ml_dtypes; NumPy itself has no letter for them.
-constexpr std::array<std::string_view, 16> kMlNames{
-    "bfloat16",        "float8_e3m4",     "float8_e4m3",     "float8_e4m3b11fnuz",
-    "float8_e4m3fn",   "float8_e4m3fnuz", "float8_e5m2",     "float8_e5m2fnuz",
-    "float8_e8m0fnu",  "float6_e2m3fn",   "float6_e3m2fn",   "float4_e2m1fn",
-    "int2",            "int4",            "uint2",           "uint4"};
+constexpr std::array<std::string_view, 16> kMlNames{"bfloat16",       "float8_e3m4",
+                                                    "float8_e4m3",    "float8_e4m3b11fnuz",
+                                                    "float8_e4m3fn",  "float8_e4m3fnuz",
+                                                    "float8_e5m2",    "float8_e5m2fnuz",
+                                                    "float8_e8m0fnu", "float6_e2m3fn",
+                                                    "float6_e3m2fn",  "float4_e2m1fn",
+                                                    "int2",           "int4",
+                                                    "uint2",          "uint4"};
 
 struct Scalar {
     std::string canonical, npy;
@@ -58,8 +61,8 @@ bool one_of(std::uint64_t value, std::initializer_list<std::uint64_t> allowed) {
 bool is_datetime_unit(std::string_view unit) {
     if (unit.empty()) return false;
     for (const char c : unit) {
-        const bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                          (c >= '0' && c <= '9') || c == '/';
+        const bool good =
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '/';
         if (!good) return false;
     }
     return true;
@@ -80,8 +83,9 @@ Scalar parse_letters(char order, std::string_view code, std::string_view whole) 
     if (code.empty()) refuse(whole, "is no NumPy dtype");
     const char kind = code[0];
     if (kind == 'O') {
-        refuse(whole, "holds Python objects, which live in one process only; use "
-                      "ndshare.put(object) or a fixed-size dtype");
+        refuse(whole,
+               "holds Python objects, which live in one process only; use "
+               "ndshare.put(object) or a fixed-size dtype");
     }
     if (kind == 'T') refuse(whole, "has elements of variable width; use 'S' or 'U' with a width");
     std::string unit;
@@ -101,17 +105,34 @@ Scalar parse_letters(char order, std::string_view code, std::string_view whole) 
     std::uint64_t itemsize = count;
     bool good = true;
     switch (kind) {
-        case 'b': good = count == 1; ordered = false; break;
+        case 'b':
+            good = count == 1;
+            ordered = false;
+            break;
         case 'i':
-        case 'u': good = one_of(count, {1, 2, 4, 8}); ordered = count > 1; break;
-        case 'f': good = one_of(count, {2, 4, 8, 12, 16}); break;
-        case 'c': good = one_of(count, {8, 16, 24, 32}); break;
+        case 'u':
+            good = one_of(count, {1, 2, 4, 8});
+            ordered = count > 1;
+            break;
+        case 'f':
+            good = one_of(count, {2, 4, 8, 12, 16});
+            break;
+        case 'c':
+            good = one_of(count, {8, 16, 24, 32});
+            break;
         case 'M':
-        case 'm': good = count == 8; break;
+        case 'm':
+            good = count == 8;
+            break;
         case 'S':
-        case 'V': ordered = false; break;
-        case 'U': itemsize = count * 4; break;
-        default: good = false;
+        case 'V':
+            ordered = false;
+            break;
+        case 'U':
+            itemsize = count * 4;
+            break;
+        default:
+            good = false;
     }
     if (!good) refuse(whole, "is no NumPy dtype");
     if (itemsize > kItemBytesMax) refuse(whole, "is larger than 2 GiB an element");

@@ -22,8 +22,7 @@ std::string make_npy_header(const std::string& npy_descr, bool fortran_order,
     const std::size_t length_bytes = ascii ? 2 : 4;
     const std::size_t before = 8 + length_bytes;
     const std::size_t needed = before + dictionary.size() + 1;  // and the newline
-    const std::size_t total =
-        (needed + kHeaderStepBytes - 1) / kHeaderStepBytes * kHeaderStepBytes;
+    const std::size_t total = (needed + kHeaderStepBytes - 1) / kHeaderStepBytes * kHeaderStepBytes;
     if (total > kHeaderBytesMax) {
         throw Invalid("the dtype's description takes " + std::to_string(needed) +
                       " bytes, an .npy header holds " + std::to_string(kHeaderBytesMax));

@@ -17,7 +17,8 @@ namespace ndshare::layout {
 inline constexpr std::uint64_t kHeaderStepBytes = 4096;
 inline constexpr std::uint64_t kHeaderBytesMax = 61440;
 
-// The whole preamble; its size is a multiple of kHeaderStepBytes. Throws Invalid beyond the maximum.
+// The whole preamble; its size is a multiple of kHeaderStepBytes. Throws Invalid beyond the
+// maximum.
 std::string make_npy_header(const std::string& npy_descr, bool fortran_order,
                             const std::vector<std::int64_t>& shape);
 

@@ -1,5 +1,6 @@
 // layout/word.h: a number that several processes change. It has no accessors here: only the named
-// orders of sync/atomics.h reach it, so that no plain load or store of a shared word can be written.
+// orders of sync/atomics.h reach it, so that no plain load or store of a shared word can be
+// written.
 #pragma once
 #include <cstdint>
 

@@ -25,7 +25,7 @@ BellPipe make_bell_pipe() {
     int ends[2];
     NDSHARE_SYSCALL("pipe2", pipe2(ends, O_CLOEXEC | O_NONBLOCK));
     BellPipe pipe{Fd(ends[0]), Fd(ends[1]), 0};
-    struct stat status {};
+    struct stat status{};
     NDSHARE_SYSCALL("fstat", fstat(ends[0], &status));
     pipe.inode = status.st_ino;
     return pipe;
@@ -40,11 +40,10 @@ void empty_bell(const BellPipe& pipe) noexcept {
 }
 
 bool ring_other(std::uint32_t pid, std::uint32_t fd, std::uint64_t inode) noexcept {
-    struct stat status {};
+    struct stat status{};
     const std::string path = descriptor_path(pid, fd);
     // Looked at before it is opened: opening what is no pipe of ours could have side effects.
-    if (::stat(path.c_str(), &status) != 0 || !S_ISFIFO(status.st_mode) ||
-        status.st_ino != inode) {
+    if (::stat(path.c_str(), &status) != 0 || !S_ISFIFO(status.st_mode) || status.st_ino != inode) {
         return false;
     }
     const Fd pipe(::open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));

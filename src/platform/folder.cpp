@@ -37,20 +37,20 @@ bool says_none(int error) { return error == ENOENT || error == ENOTDIR; }
 }  // namespace
 
 FileStatus status_of(int fd) {
-    struct stat status {};
+    struct stat status{};
     NDSHARE_SYSCALL("fstat", fstat(fd, &status));
     return convert(status);
 }
 
 std::optional<FileStatus> status_at(int folder, const std::string& name) {
-    struct stat status {};
+    struct stat status{};
     if (fstatat(folder, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) return convert(status);
     if (says_none(errno)) return std::nullopt;
     throw SystemError(errno, "fstatat");
 }
 
 std::optional<FileStatus> status_behind(int folder, const std::string& path) {
-    struct stat status {};
+    struct stat status{};
     if (fstatat(folder, path.c_str(), &status, 0) == 0) return convert(status);
     if (says_none(errno) || errno == ESRCH || errno == ELOOP) return std::nullopt;
     throw SystemError(errno, "stat");
@@ -122,8 +122,7 @@ bool remove_name(int folder, const std::string& name) {
 
 std::optional<Fd> open_file(int folder, const char* name, bool follow_link) {
     // O_NOCTTY, O_NONBLOCK: a stale link may lead to a terminal, a FIFO or a leased file by now.
-    const int flags =
-        O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (follow_link ? 0 : O_NOFOLLOW);
+    const int flags = O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (follow_link ? 0 : O_NOFOLLOW);
     const int fd = retry_on_signal([&] { return openat(folder, name, flags); });
     if (fd >= 0) {
         if (fd >= 3) return Fd(fd);
@@ -137,10 +136,10 @@ std::optional<Fd> open_file(int folder, const char* name, bool follow_link) {
 }
 
 Fd open_or_make_file(int folder, const std::string& name, std::uint32_t mode) {
-    return Fd(NDSHARE_SYSCALL("open " + name, openat(folder, name.c_str(),
-                                                     O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
-                                                         O_NOCTTY | O_NONBLOCK,
-                                                     mode)));
+    return Fd(NDSHARE_SYSCALL(
+        "open " + name,
+        openat(folder, name.c_str(),
+               O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, mode)));
 }
 
 Fd make_unnamed_file(int folder, const std::string& hidden_name, std::uint32_t mode) {

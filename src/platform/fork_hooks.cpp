@@ -18,8 +18,7 @@ volatile char* g_mark = nullptr;
 
 void install_fork_hooks(const ForkHooks& hooks) {
     const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-    void* memory =
-        mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* memory = mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) throw SystemError(errno, "mmap");
     // Without the flag (older kernels) raw clones go unnoticed, as they do in every library.
     (void)madvise(memory, page, MADV_WIPEONFORK);

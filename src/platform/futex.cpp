@@ -48,9 +48,8 @@ bool futex_wait_any(std::span<const FutexWord> words, std::int64_t timeout_ns) n
                       kWaitv32Bits, 0};
     }
     const timespec end = to_timespec(monotonic_ns() + timeout_ns);  // absolute, unlike futex_wait
-    const long result =
-        syscall(SYS_futex_waitv, entries.data(), static_cast<unsigned>(words.size()), 0U, &end,
-                CLOCK_MONOTONIC);
+    const long result = syscall(SYS_futex_waitv, entries.data(),
+                                static_cast<unsigned>(words.size()), 0U, &end, CLOCK_MONOTONIC);
     return result >= 0 || (errno != ENOSYS && errno != EPERM);
 }
 

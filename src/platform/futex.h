@@ -7,9 +7,10 @@
 
 namespace ndshare::platform {
 
-// Sleeps while *word == expected, at most timeout_ns. Returns for any reason, also none: look again.
-// Not retried after a signal: the caller asks its interrupt check first.
-void futex_wait(const std::uint32_t* word, std::uint32_t expected, std::int64_t timeout_ns) noexcept;
+// Sleeps while *word == expected, at most timeout_ns. Returns for any reason, also none: look
+// again. Not retried after a signal: the caller asks its interrupt check first.
+void futex_wait(const std::uint32_t* word, std::uint32_t expected,
+                std::int64_t timeout_ns) noexcept;
 void futex_wake_all(std::uint32_t* word) noexcept;
 
 struct FutexWord {

@@ -28,7 +28,7 @@ bool parse_number(std::string_view text, std::uint32_t& out) {
 }
 
 std::uint64_t namespace_inode(const char* path) {
-    struct stat status {};
+    struct stat status{};
     return ::stat(path, &status) == 0 ? status.st_ino : 0;
 }
 
@@ -78,8 +78,7 @@ bool parse_descriptor_path(std::string_view path, std::uint32_t& pid, std::uint3
 
 std::optional<std::string> descriptor_target(std::uint32_t pid, std::uint32_t fd) {
     std::array<char, PATH_MAX> target;
-    const auto n =
-        ::readlink(descriptor_path(pid, fd).c_str(), target.data(), target.size());
+    const auto n = ::readlink(descriptor_path(pid, fd).c_str(), target.data(), target.size());
     if (n >= 0) return std::string(target.data(), static_cast<std::size_t>(n));
     if (errno == ENOENT || errno == ESRCH || errno == ENOTDIR) return std::nullopt;
     throw SystemError(errno, "readlink " + descriptor_path(pid, fd));
@@ -93,7 +92,7 @@ void scan_descriptors(std::string_view prefix, const DescriptorVisit& visit) {
         std::uint32_t pid = 0;
         if (!parse_number(process->d_name, pid)) continue;
         const std::string folder = "/proc/" + std::string(process->d_name);
-        struct stat status {};
+        struct stat status{};
         if (::stat(folder.c_str(), &status) != 0 || status.st_uid != me.uid) continue;
         if (namespace_inode((folder + "/ns/pid").c_str()) != me.pid_namespace) continue;
         const OpenFolder descriptors = open_entries((folder + "/fd").c_str());
@@ -102,8 +101,8 @@ void scan_descriptors(std::string_view prefix, const DescriptorVisit& visit) {
             std::uint32_t fd = 0;
             if (!parse_number(entry->d_name, fd)) continue;
             std::array<char, PATH_MAX> target;
-            const auto n = ::readlinkat(dirfd(descriptors.get()), entry->d_name, target.data(),
-                                        target.size());
+            const auto n =
+                ::readlinkat(dirfd(descriptors.get()), entry->d_name, target.data(), target.size());
             if (n <= 0) continue;
             const std::string_view text(target.data(), static_cast<std::size_t>(n));
             if (text.substr(0, prefix.size()) != prefix) continue;

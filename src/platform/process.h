@@ -10,8 +10,8 @@
 namespace ndshare::platform {
 
 struct Identity {
-    std::uint32_t pid = 0;            // getpid()
-    std::uint32_t pid_in_proc = 0;    // what /proc/self says; another: /proc is of another namespace
+    std::uint32_t pid = 0;          // getpid()
+    std::uint32_t pid_in_proc = 0;  // what /proc/self says; another: /proc is of another namespace
     std::uint64_t pid_namespace = 0;  // inode of /proc/self/ns/pid
     std::uint32_t uid = 0;            // effective
     bool proc_mounted = false;

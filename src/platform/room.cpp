@@ -73,7 +73,7 @@ bool has_word(const std::string& list, const std::string& word) {
 }
 
 bool is_folder(const std::string& path) {
-    struct stat status {};
+    struct stat status{};
     return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
@@ -85,7 +85,7 @@ std::uint64_t less_margin(std::uint64_t bytes) {
 }  // namespace
 
 Room::Room(int file) : file_(file) {
-    struct statfs status {};
+    struct statfs status{};
     if (file >= 0 && ::fstatfs(file, &status) == 0) {
         in_memory_ = status.f_type == TMPFS_MAGIC;
         // The kernel's own mount behind memfd has no limit and says so with 0 blocks.
@@ -142,16 +142,16 @@ std::vector<RoomLimit> Room::limits() const {
                            *limit, less_margin(*limit > used ? *limit - used : 0)});
         }
         const std::uint64_t kib = 1024;
-        out.push_back({"memory of this machine (MemAvailable and free swap)",
-                       "end what uses memory, or add swap",
-                       (read_keyed("/proc/meminfo", "MemTotal") +
-                        read_keyed("/proc/meminfo", "SwapTotal")) *
-                           kib,
-                       less_margin((read_keyed("/proc/meminfo", "MemAvailable") +
-                                    read_keyed("/proc/meminfo", "SwapFree")) *
-                                   kib)});
+        out.push_back(
+            {"memory of this machine (MemAvailable and free swap)",
+             "end what uses memory, or add swap",
+             (read_keyed("/proc/meminfo", "MemTotal") + read_keyed("/proc/meminfo", "SwapTotal")) *
+                 kib,
+             less_margin((read_keyed("/proc/meminfo", "MemAvailable") +
+                          read_keyed("/proc/meminfo", "SwapFree")) *
+                         kib)});
     }
-    struct statvfs status {};
+    struct statvfs status{};
     if (on_file_system_ && ::fstatvfs(file_, &status) == 0) {
         out.push_back({"space of the file system under NDSHARE_ROOT",
                        in_memory_ ? "enlarge it (docker run --shm-size, mount -o remount,size=) or "
@@ -178,8 +178,8 @@ void Room::require(std::uint64_t bytes) const {
     const RoomLimit least = tightest();
     if (least.free_bytes >= bytes) return;
     throw NoRoom(format_bytes(bytes) + " are needed, " + format_bytes(least.free_bytes) +
-                 " are free: " + least.what + ", " + format_bytes(least.limit_bytes) +
-                 " in all; " + least.remedy + ", or make the array smaller");
+                 " are free: " + least.what + ", " + format_bytes(least.limit_bytes) + " in all; " +
+                 least.remedy + ", or make the array smaller");
 }
 
 std::string format_bytes(std::uint64_t bytes) {

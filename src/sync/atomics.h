@@ -30,15 +30,9 @@ struct WordAccess {
 };
 
 struct Atomics {
-    static auto load_relaxed(const auto& word) {
-        return ref(word).load(std::memory_order_relaxed);
-    }
-    static auto load_acquire(const auto& word) {
-        return ref(word).load(std::memory_order_acquire);
-    }
-    static auto load_seq_cst(const auto& word) {
-        return ref(word).load(std::memory_order_seq_cst);
-    }
+    static auto load_relaxed(const auto& word) { return ref(word).load(std::memory_order_relaxed); }
+    static auto load_acquire(const auto& word) { return ref(word).load(std::memory_order_acquire); }
+    static auto load_seq_cst(const auto& word) { return ref(word).load(std::memory_order_seq_cst); }
     static void store_relaxed(auto& word, auto value) {
         ref(word).store(value, std::memory_order_relaxed);
     }

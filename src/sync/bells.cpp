@@ -12,8 +12,8 @@ using layout::Control;
 using layout::kBellCount;
 }  // namespace
 
-std::size_t claim_bell(Control control, const Ground& ground, std::uint64_t owner,
-                       std::uint32_t fd, std::uint64_t inode) {
+std::size_t claim_bell(Control control, const Ground& ground, std::uint64_t owner, std::uint32_t fd,
+                       std::uint64_t inode) {
     for (std::size_t index = 0; index < kBellCount; ++index) {
         layout::Bell& bell = control.bell(index);
         std::uint64_t seen = Atomics::load_acquire(bell.owner);
@@ -26,8 +26,8 @@ std::size_t claim_bell(Control control, const Ground& ground, std::uint64_t owne
         auto& high_water = control.words().bell_high_water;
         std::uint32_t mark = Atomics::load_acquire(high_water);
         // SYNC(bell-high-water): whoever sees the mark may touch the bells below it.
-        while (mark <= index && !Atomics::compare_exchange(
-                                    high_water, mark, static_cast<std::uint32_t>(index + 1))) {
+        while (mark <= index && !Atomics::compare_exchange(high_water, mark,
+                                                           static_cast<std::uint32_t>(index + 1))) {
         }
         return index;
     }

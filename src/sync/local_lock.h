@@ -24,7 +24,8 @@ class LocalLock {
         if (held_by_this_thread()) throw Invalid(mistake);
         if (try_acquire() || patience.spin_until([&] { return try_acquire(); })) return true;
         for (;;) {
-            // SYNC(local-lock-sleep): the flag first, then the look; release looks at the flag last.
+            // SYNC(local-lock-sleep): the flag first, then the look; release looks at the flag
+            // last.
             sleepers_.store(true, std::memory_order_seq_cst);
             const std::uint32_t seen = holder_.load(std::memory_order_seq_cst);
             if (seen == 0) {
@@ -59,8 +60,7 @@ class LocalLock {
     static std::uint32_t this_thread() noexcept {
         static std::atomic<std::uint32_t> count{0};
         // Relaxed: only the numbers have to differ.
-        thread_local const std::uint32_t number =
-            count.fetch_add(1, std::memory_order_relaxed) + 1;
+        thread_local const std::uint32_t number = count.fetch_add(1, std::memory_order_relaxed) + 1;
         return number;
     }
     std::atomic<std::uint32_t> holder_{0};

@@ -98,8 +98,8 @@ class Patience {
         begin_sleep();
         return kSliceFirstNs;
     }
-    // After every sleep. Asks at most every 15 ms: a busy exchange of wakes must not pay for it each
-    // time, and the next slice's end is never more than 80 ms away.
+    // After every sleep. Asks at most every 15 ms: a busy exchange of wakes must not pay for it
+    // each time, and the next slice's end is never more than 80 ms away.
     void ask_whether_to_go_on() {
         const std::int64_t now = platform::monotonic_ns();
         if (spun_in_vain_ && now - slept_from_ns_ < 2 * SpinBudget::kMaxNs) spin_.just_missed();

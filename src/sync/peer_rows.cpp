@@ -32,15 +32,15 @@ bool try_take(int fd, Control control, std::size_t row) {
     NDSHARE_FAULT_POINT("peer_rows.after_lock");
     // SYNC(row-epoch): from here a lock word of the row's former holder is a dead one's.
     const std::uint64_t epoch = Atomics::load_relaxed(control.row(row).epoch);  // ours alone now
-    Atomics::store_release(control.row(row).epoch, (epoch + 1) & (~std::uint64_t{0} >> kEpochShift));
+    Atomics::store_release(control.row(row).epoch,
+                           (epoch + 1) & (~std::uint64_t{0} >> kEpochShift));
     NDSHARE_FAULT_POINT("peer_rows.after_epoch");
     return true;
 }
 
 }  // namespace
 
-std::uint64_t take_row_unsigned(int fd, Control control,
-                                const ReserveRow& reserve_row) {
+std::uint64_t take_row_unsigned(int fd, Control control, const ReserveRow& reserve_row) {
     const auto owner_in = [&](std::size_t row) {
         return owner_word(row, Atomics::load_relaxed(control.row(row).epoch));  // ours alone
     };

@@ -30,8 +30,7 @@ std::uint64_t take_row(int fd, layout::Control control, const PeerIdentity& who,
                        const ReserveRow& reserve_row);
 // fork, prepare side: locks a row through the child's future description; returns the owner word.
 // The child signs it, when it knows its pid.
-std::uint64_t take_row_unsigned(int fd, layout::Control control,
-                                const ReserveRow& reserve_row);
+std::uint64_t take_row_unsigned(int fd, layout::Control control, const ReserveRow& reserve_row);
 void sign_row(layout::Control control, std::size_t row, const PeerIdentity& who);
 // Before the mapping goes: the next one need not ask the kernel whether the row is free.
 void clear_row(layout::Control control, std::size_t row);

@@ -3,9 +3,9 @@
 //   0..15 progress | 16 somebody sleeps on the word | 17..31 nonce of the reader; 0: nobody asks
 //
 // It is a courtesy, not a lock: a writer that sees no progress for one slice (the reader is stopped
-// or dead) clears the word and goes on, and the reader, which validates its copy anyway, asks again.
-// So a stopped or killed reader costs the writers one slice, once, and nobody has to be declared
-// dead. Threads: any. Processes: any. Blocks: ask and let_pass, within slices.
+// or dead) clears the word and goes on, and the reader, which validates its copy anyway, asks
+// again. So a stopped or killed reader costs the writers one slice, once, and nobody has to be
+// declared dead. Threads: any. Processes: any. Blocks: ask and let_pass, within slices.
 #pragma once
 #include <cstdint>
 
@@ -56,8 +56,7 @@ class ReadTurn {
     void progress() {
         std::uint32_t seen = ground_.load_acquire(word_);
         if (!is_mine(seen)) return;  // cleared by a writer that lost patience: the copy may be torn
-        const std::uint32_t next =
-            (seen & ~kProgressMask) | ((seen + 1) & kProgressMask);
+        const std::uint32_t next = (seen & ~kProgressMask) | ((seen + 1) & kProgressMask);
         ground_.compare_exchange(word_, seen, next);  // lost: somebody set kAwaited; next time
     }
     void done() {

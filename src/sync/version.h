@@ -1,13 +1,13 @@
 // sync/version.h: an array's version word, and the three verbs around it: write, read, wait.
 //
-// Invariants: (1) odd means that a write runs or was left; only the holder of the write lock changes
-// the word. (2) Odd and nobody holds the lock: the last write was left unfinished, its holder died
-// or gave up; the word stays odd until a write completes. (3) Completed writes = word / 2.
-// (4) A copy is consistent when the word was even before it and the same after it.
-// Source of (4): Lameter's sequence locks; the fences after H.-J. Boehm, "Can seqlocks get along
-// with programming language memory models?", MSPC 2012.
-// Threads: begin and finish under sync/local_lock.h; the others any. Processes: any.
-// Blocks: read and wait. A crash leaves invariant 2.
+// Invariants: (1) odd means that a write runs or was left; only the holder of the write lock
+// changes the word. (2) Odd and nobody holds the lock: the last write was left unfinished, its
+// holder died or gave up; the word stays odd until a write completes. (3) Completed writes = word
+// / 2. (4) A copy is consistent when the word was even before it and the same after it. Source of
+// (4): Lameter's sequence locks; the fences after H.-J. Boehm, "Can seqlocks get along with
+// programming language memory models?", MSPC 2012. Threads: begin and finish under
+// sync/local_lock.h; the others any. Processes: any. Blocks: read and wait. A crash leaves
+// invariant 2.
 #pragma once
 #include <cstdint>
 

@@ -1,8 +1,8 @@
 // sync/write_lock.h: exclusion between processes that survives its holder.
 //
 // Invariants: (1) the word is 0 or names its holder: taking it and saying so are one instruction.
-// (2) Only the holder clears it, or anyone once the kernel says that the holder is dead, by CAS from
-// the exact word. (3) What the lock protects tells by itself whether it was left unfinished: a
+// (2) Only the holder clears it, or anyone once the kernel says that the holder is dead, by CAS
+// from the exact word. (3) What the lock protects tells by itself whether it was left unfinished: a
 // recovery frees the word and judges nothing.
 // Threads: one of a process at a time (sync/local_lock.h stands before it). Processes: any.
 // Blocks: acquire. A crash leaves a word that the next one recovers.

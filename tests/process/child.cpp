@@ -45,62 +45,75 @@ void write_value(Array& array, std::uint64_t value) {
 }
 
 const std::map<std::string, std::function<void(const std::string&)>> kScenarios{
-    {"create", [](const std::string& name) {
+    {"create",
+     [](const std::string& name) {
          const auto data = all_of(5);
          auto array = Array::create(name + "-new", kSpec, std::as_bytes(std::span(data)),
                                     {.attrs_json = "{\"made\":1}"});
          require_uniform(array);
      }},
-    {"create_persistent", [](const std::string& name) {
+    {"create_persistent",
+     [](const std::string& name) {
          auto array = Array::create(name + "-file", kSpec, {.sharing = {.persistent = true}});
          write_value(array, 5);
          array.unlink();
      }},
-    {"replace_persistent", [](const std::string& name) {
+    {"replace_persistent",
+     [](const std::string& name) {
          for (int round = 0; round < 2; ++round) {
-             auto array = Array::create(
-                 name + "-file", kSpec,
-                 {.existing = Existing::replace, .sharing = {.persistent = true}});
+             auto array =
+                 Array::create(name + "-file", kSpec,
+                               {.existing = Existing::replace, .sharing = {.persistent = true}});
              write_value(array, 5);
          }
          unlink(std::string_view(name + "-file"));
      }},
-    {"replace", [](const std::string& name) {
+    {"replace",
+     [](const std::string& name) {
          const auto data = all_of(6);
          auto array = Array::create(name, kSpec, std::as_bytes(std::span(data)),
                                     {.existing = Existing::replace});
          // Hands the name on: the test's process opened the new memory meanwhile, or not.
          require_uniform(array);
      }},
-    {"open_and_read", [](const std::string& name) {
+    {"open_and_read",
+     [](const std::string& name) {
          const auto array = Array::open(name, {.expect = kSpec});
          require_uniform(array);
      }},
-    {"write", [](const std::string& name) {
+    {"write",
+     [](const std::string& name) {
          auto array = open_writeable(name);
          write_value(array, 7);
          write_value(array, 8);
      }},
-    {"leave", [](const std::string& name) {
+    {"leave",
+     [](const std::string& name) {
          auto array = open_writeable(name);
-         { auto writing = array.write(); }
+         {
+             auto writing = array.write();
+         }
          write_value(array, 9);
      }},
-    {"attributes", [](const std::string& name) {
+    {"attributes",
+     [](const std::string& name) {
          auto array = open_writeable(name);
          array.update_attrs([](std::string_view) { return "{\"new\":\"text\"}"; });
          require(array.attrs_json() == "{\"new\":\"text\"}", "attributes");
      }},
-    {"unlink", [](const std::string& name) {
+    {"unlink",
+     [](const std::string& name) {
          auto array = open_writeable(name);
          array.unlink();
      }},
-    {"fileno", [](const std::string& name) {
+    {"fileno",
+     [](const std::string& name) {
          auto array = open_writeable(name);
          require(array.fileno() >= 0, "fileno");
          write_value(array, 10);
      }},
-    {"fork", [](const std::string& name) {
+    {"fork",
+     [](const std::string& name) {
          auto array = open_writeable(name);
          const pid_t child = fork();
          if (child == 0) {
@@ -115,7 +128,8 @@ const std::map<std::string, std::function<void(const std::string&)>> kScenarios{
          waitpid(child, &status, 0);
          require_uniform(array);
      }},
-    {"pass_name_on", [](const std::string& name) {
+    {"pass_name_on",
+     [](const std::string& name) {
          auto mine = Array::create(name + "-passed", kSpec);
          int ready[2];
          require(pipe(ready) == 0, "pipe");
@@ -134,16 +148,18 @@ const std::map<std::string, std::function<void(const std::string&)>> kScenarios{
          waitpid(heir, &status, 0);
      }},
     // The first to come makes the folder of names.
-    {"first_book", [](const std::string& name) {
-         const std::string folder = std::string(std::getenv("NDSHARE_DIR")) + "/second-" +
-                                    std::to_string(getpid());
+    {"first_book",
+     [](const std::string& name) {
+         const std::string folder =
+             std::string(std::getenv("NDSHARE_DIR")) + "/second-" + std::to_string(getpid());
          mkdir(folder.c_str(), 0700);
          setenv("NDSHARE_DIR", folder.c_str(), 1);
          auto array = Array::create(name, kSpec);
          require_uniform(Array::open(name));
      }},
     // A sleeper hears of a write even if the writer dies before it wakes anybody.
-    {"wake", [](const std::string& name) {
+    {"wake",
+     [](const std::string& name) {
          auto array = open_writeable(name);
          const std::uint64_t before = array.version();
          const pid_t sleeper = fork();
@@ -161,7 +177,8 @@ const std::map<std::string, std::function<void(const std::string&)>> kScenarios{
          require(!WIFEXITED(status) || WEXITSTATUS(status) != 4, "a write was slept through");
      }},
     // Somebody died inside write(): recovers the lock, is told, heals.
-    {"heal", [](const std::string& name) {
+    {"heal",
+     [](const std::string& name) {
          auto array = open_writeable(name);
          const pid_t victim = fork();
          if (victim == 0) {
@@ -184,7 +201,8 @@ const std::map<std::string, std::function<void(const std::string&)>> kScenarios{
          require_uniform(array);
      }},
     // A reader that writers overtake: asks for its turn and gets it.
-    {"turn", [](const std::string& name) {
+    {"turn",
+     [](const std::string& name) {
          auto array = open_writeable(name);
          int count = 0;
          bool done = array.read([&](auto) {

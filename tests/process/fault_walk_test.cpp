@@ -22,11 +22,22 @@ using namespace std::chrono_literals;
 const Spec kSpec{.shape = {64}, .dtype = "u8"};
 constexpr const char* kName = "walk";
 constexpr int kPassesMax = 3;
-constexpr const char* kScenarios[] = {
-    "create",     "create_persistent", "replace_persistent", "replace", "open_and_read",
-    "write",      "leave",             "attributes",         "unlink",  "fileno",
-    "fork",       "pass_name_on",      "heal",               "turn",
-    "first_book", "wake"};
+constexpr const char* kScenarios[] = {"create",
+                                      "create_persistent",
+                                      "replace_persistent",
+                                      "replace",
+                                      "open_and_read",
+                                      "write",
+                                      "leave",
+                                      "attributes",
+                                      "unlink",
+                                      "fileno",
+                                      "fork",
+                                      "pass_name_on",
+                                      "heal",
+                                      "turn",
+                                      "first_book",
+                                      "wake"};
 
 std::vector<std::uint64_t> all_of(std::uint64_t value) {
     return std::vector<std::uint64_t>(64, value);
@@ -85,8 +96,8 @@ std::vector<Case> cases_of(const std::vector<std::string>& trace) {
 class FaultWalk : public testing::TestWithParam<const char*> {
  protected:
     Array make_array() {
-        auto array = Array::create(
-            kName, kSpec, {.existing = Existing::replace, .attrs_json = "{\"old\":1}"});
+        auto array = Array::create(kName, kSpec,
+                                   {.existing = Existing::replace, .attrs_json = "{\"old\":1}"});
         fill(array, 1);
         return array;
     }
@@ -125,8 +136,8 @@ TEST_P(FaultWalk, survivors_go_on_when_it_is_killed_at_any_point) {
         SCOPED_TRACE(point + " pass " + std::to_string(pass));
         {
             auto mine = make_array();
-            const auto ended = world.run(GetParam(), kName,
-                                         point + ":kill:" + std::to_string(pass));
+            const auto ended =
+                world.run(GetParam(), kName, point + ":kill:" + std::to_string(pass));
             EXPECT_TRUE(ended.killed || ended.exited);
             EXPECT_NE(ended.code, 4) << ended.output;
             expect_survivor_goes_on(mine);
@@ -137,8 +148,8 @@ TEST_P(FaultWalk, survivors_go_on_when_it_is_killed_at_any_point) {
             } catch (const Error& e) {
                 EXPECT_EQ(e.code(), Errc::not_found) << e.what();
             }
-            auto fresh = Array::create(std::string(kName) + "-new", kSpec,
-                                       {.existing = Existing::replace});
+            auto fresh =
+                Array::create(std::string(kName) + "-new", kSpec, {.existing = Existing::replace});
             EXPECT_TRUE(fresh.write(30s));
         }
         expect_nothing_left(world);
@@ -197,8 +208,8 @@ TEST_P(FaultWalk, an_error_at_any_point_loses_nothing) {
         SCOPED_TRACE(point + " pass " + std::to_string(pass));
         {
             auto mine = make_array();
-            const auto ended = world.run(GetParam(), kName,
-                                         point + ":fail:" + std::to_string(pass));
+            const auto ended =
+                world.run(GetParam(), kName, point + ":fail:" + std::to_string(pass));
             EXPECT_TRUE(ended.exited) << "an error must not end a process";
             EXPECT_TRUE(ended.code == 0 || ended.code == 3) << ended.code << ended.output;
             expect_survivor_goes_on(mine);
@@ -207,10 +218,8 @@ TEST_P(FaultWalk, an_error_at_any_point_loses_nothing) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Scenarios, FaultWalk,
-    testing::ValuesIn(kScenarios),
-    [](const auto& scenario) { return std::string(scenario.param); });
+INSTANTIATE_TEST_SUITE_P(Scenarios, FaultWalk, testing::ValuesIn(kScenarios),
+                         [](const auto& scenario) { return std::string(scenario.param); });
 
 TEST(FaultWalkCoverage, every_fault_point_of_the_source_is_walked) {
     std::set<std::string> passed;
@@ -227,8 +236,7 @@ TEST(FaultWalkCoverage, every_fault_point_of_the_source_is_walked) {
         text << std::ifstream(entry.path()).rdbuf();
         const std::string source = text.str();
         for (std::sregex_iterator at(source.begin(), source.end(), call), end; at != end; ++at) {
-            EXPECT_TRUE(passed.contains((*at)[1]))
-                << (*at)[1] << " in " << entry.path().filename();
+            EXPECT_TRUE(passed.contains((*at)[1])) << (*at)[1] << " in " << entry.path().filename();
         }
     }
 }

@@ -45,8 +45,8 @@ FaultWorld::Ended FaultWorld::run(const std::string& scenario, const std::string
     posix_spawn_file_actions_addopen(&actions, 1, output.c_str(), O_WRONLY | O_CREAT | O_TRUNC,
                                      0600);
     pid_t pid = 0;
-    const int error = posix_spawn(&pid, arguments[0], &actions, nullptr, arguments.data(),
-                                  environment.data());
+    const int error =
+        posix_spawn(&pid, arguments[0], &actions, nullptr, arguments.data(), environment.data());
     posix_spawn_file_actions_destroy(&actions);
     if (error != 0) return {};
     return wait_for(pid);
