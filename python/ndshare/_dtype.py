@@ -66,6 +66,8 @@ def _descr(dtype: np.dtype[Any]) -> Any:
     if dtype.names is None:
         if dtype.type.__name__ in _ML_NAMES:
             return dtype.type.__name__
+        if dtype.type.__module__ != "numpy":
+            raise _refuse(dtype, "is a type that ndshare does not know; share its bytes as uint8")
         if dtype.kind not in "biufcmMSUV":
             raise _refuse(dtype, "has no fixed size; choose a fixed-size dtype ('S' or 'U')")
         return dtype.str

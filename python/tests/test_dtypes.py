@@ -27,7 +27,7 @@ scalars: st.SearchStrategy[DType] = st.one_of(
     hnp.unicode_string_dtypes(endianness="?", min_len=1, max_len=20),
     hnp.datetime64_dtypes(endianness="?"),
     hnp.timedelta64_dtypes(endianness="?"),
-    st.sampled_from(["S0", "U0", "V1", "V7", "M8", "m8", "M8[25us]", ">m8[3D]", "g", "G"]).map(
+    st.sampled_from(["V1", "V7", "M8", "m8", "M8[25us]", ">m8[3D]", "g", "G"]).map(
         np.dtype
     ),
 )
@@ -73,11 +73,15 @@ def fill(dtype: DType, shape: tuple[int, ...], order: Any, seed: int) -> np.ndar
     """Bytes of every kind, also those that are no values; bool stays 0 or 1."""
     chance = np.random.default_rng(seed)
     values = np.zeros(shape, dtype, order=order)
-    raw = np.ndarray((values.nbytes,), "u1", buffer=values.data if values.size else b"")
-    if dtype.kind not in "bU" and dtype.names is None and raw.size:
-        raw[...] = chance.integers(0, 256, raw.size)
-    elif raw.size:
-        raw[...] = chance.integers(0, 2, raw.size) if dtype.kind == "b" else 0
+    if dtype.kind == "U":
+        values[...] = "aé名😀"
+    elif dtype.names is None:
+        raw = values.reshape(-1, order="A").view("u1")
+        raw[...] = chance.integers(0, 2 if dtype.kind == "b" else 256, raw.size)
+    else:
+        for name in dtype.names:
+            part = values[name]
+            part[...] = fill(part.dtype, part.shape, order, seed + 1)
     return values
 
 
@@ -122,7 +126,11 @@ def test_a_dtype_comes_back_from_another_handle_and_from_numpy(
         for found in (a.array, b.array, b.read(), b[...]):
             same(found.dtype, values.dtype)
             assert found.shape == values.shape
+        for found in (a.array, b.array, b.read()):
             assert bytes_of(found) == bytes_of(values)
+        copy = np.zeros_like(values)
+        copy[...] = b[...]  # a copy by fields, whose padding is NumPy's affair
+        assert bytes_of(copy) == bytes_of(values)
         loaded = np.load(b.path)
         assert loaded.shape == values.shape
         assert loaded.dtype == np.lib.format.descr_to_dtype(np.lib.format.dtype_to_descr(dtype))
@@ -132,7 +140,7 @@ def test_a_dtype_comes_back_from_another_handle_and_from_numpy(
 
 
 @settings(max_examples=60, deadline=None)
-@given(hnp.arrays(scalars, hnp.array_shapes(max_dims=2, max_side=3)))
+@given(hnp.arrays(scalars.filter(lambda one: one.kind != "V"), hnp.array_shapes(max_dims=2, max_side=3)))
 def test_values_of_a_dtype_store_and_read_as_in_numpy(values: np.ndarray[Any, Any]) -> None:
     with ndshare.create("values", values.shape, values.dtype) as a:
         a[...] = values
@@ -143,24 +151,29 @@ def test_values_of_a_dtype_store_and_read_as_in_numpy(values: np.ndarray[Any, An
 
 
 ML = [
-    name
-    for name in ("bfloat16", "int4", "uint4", "int2", "uint2", *dir(ml_dtypes))
+    pytest.param(
+        name,
+        marks=pytest.mark.xfail(
+            name in ("int1", "uint1"), strict=True, reason="ml_dtypes 0.6 knows it, ndshare not yet"
+        ),
+    )
+    for name in dir(ml_dtypes)
     if name.startswith(("bfloat", "float", "int", "uint"))
-    and isinstance(getattr(ml_dtypes, name, None), type)
+    and isinstance(getattr(ml_dtypes, name), type)
 ]
 
 
-@pytest.mark.parametrize("name", sorted(set(ML)))
+@pytest.mark.parametrize("name", ML)
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_a_dtype_of_ml_dtypes_comes_back(peer: PeerMaker, name: str, order: Any) -> None:
     dtype = np.dtype(getattr(ml_dtypes, name))
-    values = np.array([[0, 1], [1, 0], [1, 1]], dtype=dtype, order=order)
+    values = np.array([[-1, 1], [1, -1], [1, 1]], dtype=dtype, order=order)
     a = ndshare.create("ml", data=values, order=order)
     b = ndshare.open("ml", dtype=dtype)
     same(b.dtype, dtype)
     assert bytes_of(b.read()) == bytes_of(values)
     assert ndshare.open("ml", dtype=name).dtype == dtype
-    assert b.array.astype("f4").tolist() == [[0, 1], [1, 0], [1, 1]]
+    np.testing.assert_array_equal(b.array.astype("f4"), values.astype("f4"))
     a[0, 0] = dtype.type(1)
     assert b[0, 0] == dtype.type(1)
     loaded = np.load(a.path)
@@ -210,6 +223,24 @@ def test_a_dtype_with_hundreds_of_fields_still_opens() -> None:
     loaded = np.load(a.path, max_header_size=1 << 20)
     assert loaded.dtype == dtype
     assert loaded[1][7] == 7
+
+
+@pytest.mark.parametrize("dtype", ["S0", "U0", "V0", [], [("x", "S0"), ("y", "f4")]], ids=str)
+def test_elements_without_bytes_are_empty(dtype: Any) -> None:
+    a = ndshare.create("nothing", 5, dtype)
+    assert a.shape == a.read().shape == a[...].shape == (5,)
+    assert a.nbytes == (20 if len(dtype) == 2 and dtype[0] == ("x", "S0") else 0)
+    for values in (a.read(), a[...], a.array):
+        assert not any(values.tobytes())
+
+
+class Half(np.void):
+    """A type that no other process knows."""
+
+
+def test_a_type_of_another_package_is_refused_not_changed() -> None:
+    with pytest.raises(TypeError, match="does not know"):
+        ndshare.create("foreign", 3, np.dtype((Half, 2)))
 
 
 def test_the_memory_is_aligned_for_every_element() -> None:

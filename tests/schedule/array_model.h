@@ -67,6 +67,7 @@ class Peer {
           ground_(world, who.row),
           version_(world.control().words(), ground_) {}
 
+    layout::ControlWords& words() { return world_.control().words(); }
     sync::Version<Ground>& version() { return version_; }
     Ground& ground() { return ground_; }
     sync::Patience patient() { return {platform::kForeverNs, spin_}; }
@@ -95,7 +96,10 @@ class Peer {
     }
 
     // Checks what it got; the copy is a word a step.
-    sync::ReadOutcome read(sync::Patience patience, std::uint32_t nonce, std::uint64_t& version) {
+    sync::ReadOutcome read(sync::Patience&& patience, std::uint32_t nonce, std::uint64_t& version) {
+        return read(patience, nonce, version);
+    }
+    sync::ReadOutcome read(sync::Patience& patience, std::uint32_t nonce, std::uint64_t& version) {
         std::array<std::uint64_t, kWords> words{};
         const auto copy = [&](auto progress) {
             for (std::size_t k = 0; k < kWords; ++k) {
@@ -116,7 +120,6 @@ class Peer {
     }
 
  private:
-    layout::ControlWords& words() { return world_.control().words(); }
     void put_value(std::uint64_t value) {
         for (std::size_t k = 0; k < kWords; ++k) {
             ground_.store_relaxed(world_.payload(k), value * kWords + k);

@@ -66,7 +66,7 @@ Setup one_reader_under_writers_that_never_pause(Shape shape) {
 
 // Nobody's slice ends: every wait here is ended by whom it waits for.
 constexpr Plan kPatient{
-    .slices = Slices::by_clock, .steps_max = 200'000, .steps_a_slice = 1'000'000};
+    .slices = Slices::by_clock, .steps_max = 200'000, .ns_a_step = 20};
 
 TEST(ReadTurn, a_reader_that_asks_is_let_pass_by_one_writer) {
     GTEST_SKIP() << "version.h read_in_turn(): a torn copy ends the question, which lets go the "
@@ -92,7 +92,7 @@ TEST(ReadTurn, a_question_outlasts_a_write_that_is_longer_than_a_slice) {
                     "waiting writer "
                     "takes that for standing still and clears the question";
     const Shape shape{.writers = 2, .pauses_inside = 400, .writes_max = 12};
-    const Plan plan{.slices = Slices::by_clock, .steps_max = 200'000, .steps_a_slice = 300};
+    const Plan plan{.slices = Slices::by_clock, .steps_max = 200'000, .ns_a_step = 60'000};
     EXPECT_TRUE(
         holds(explore(plan, 1000, one_reader_under_writers_that_never_pause<SimGround>(shape))));
 }
@@ -200,7 +200,7 @@ Setup a_reader_that_stops(int writes) {
 }
 
 TEST(ReadTurn, a_stopped_reader_never_stops_the_writers) {
-    const Plan plan{.slices = Slices::by_clock, .steps_max = 50'000, .steps_a_slice = 60};
+    const Plan plan{.slices = Slices::by_clock, .steps_max = 50'000, .ns_a_step = 300'000};
     EXPECT_TRUE(holds(explore(plan, 2000, a_reader_that_stops<SimGround>(12))));
 }
 
@@ -276,7 +276,7 @@ struct NeverLosesPatience : SimGround {
     mutable unsigned count_ = 0;
 };
 TEST(ReadTurnCanary, a_writer_that_waits_for_a_stopped_reader_is_caught) {
-    const Plan plan{.slices = Slices::by_clock, .steps_max = 50'000, .steps_a_slice = 60};
+    const Plan plan{.slices = Slices::by_clock, .steps_max = 50'000, .ns_a_step = 300'000};
     EXPECT_TRUE(is_caught(explore(plan, 2000, a_reader_that_stops<NeverLosesPatience>(12)),
                           "does not end"));
 }

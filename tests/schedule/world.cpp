@@ -14,12 +14,16 @@ constexpr std::uint64_t kFirstEpoch = 1;
 
 struct EndCheckFailed {};
 
+const World* g_running = nullptr;
+
 std::uint64_t mixed(std::uint64_t h, std::uint64_t value) {
     h = (h ^ value) * 0xff51afd7ed558ccdULL;
     return h ^ (h >> 32);
 }
 
 }  // namespace
+
+std::int64_t virtual_now_ns() noexcept { return g_running == nullptr ? 1 : g_running->now_ns(); }
 
 World::World()
     : arena_(std::make_unique<Arena>()),
@@ -37,7 +41,8 @@ void World::reset(const Plan& plan, Choices& choices, bool tracing) {
     current_ = nullptr;
     plan_ = plan;
     choices_ = &choices;
-    steps_ = skipped_ = 0;
+    steps_ = 0;
+    skipped_ns_ = 0;
     kill_count_ = 0;
     verdict_ = Verdict::good;
     violation_.clear();
@@ -50,6 +55,7 @@ void World::reset(const Plan& plan, Choices& choices, bool tracing) {
 Verdict World::run(const Plan& plan, Choices& choices, const std::function<void(World&)>& setup,
                    bool tracing) {
     reset(plan, choices, tracing);
+    g_running = this;
     setup(*this);
     current_ = choose();
     if (current_ != nullptr) Fiber::jump(main_, *current_->fiber);
@@ -162,7 +168,7 @@ void World::kill(Process& victim) {
 void World::end_due_sleeps() {
     if (plan_.slices != Slices::by_clock) return;
     for (Process& p : processes_) {
-        if (p.state == Process::State::sleeping && p.wakes_at <= clock()) {
+        if (p.state == Process::State::sleeping && p.wakes_at_ns <= now_ns()) {
             p.state = Process::State::ready;
         }
     }
@@ -179,10 +185,10 @@ Process* World::sleeper_to_wake() {
     Process* chosen = &processes_[candidates_[choices_->pick(candidates_.size())]];
     if (plan_.slices == Slices::by_clock) {
         for (const std::size_t number : candidates_) {
-            if (processes_[number].wakes_at < chosen->wakes_at) chosen = &processes_[number];
+            if (processes_[number].wakes_at_ns < chosen->wakes_at_ns) chosen = &processes_[number];
         }
-        skipped_ += chosen->wakes_at > clock() ? chosen->wakes_at - clock() : 0;
     }
+    skipped_ns_ += std::max<std::int64_t>(chosen->wakes_at_ns - now_ns(), 0);
     chosen->state = Process::State::ready;
     return chosen;
 }
@@ -308,8 +314,7 @@ void World::sleep(const void* word, std::uint32_t expected, std::int64_t ns) {
     current_->state = Process::State::sleeping;
     ++current_->sleep_count;
     current_->asleep_on = word;
-    current_->wakes_at = clock() + plan_.steps_a_slice * static_cast<std::uint64_t>(ns) /
-                                       static_cast<std::uint64_t>(sync::kSliceFirstNs);
+    current_->wakes_at_ns = now_ns() + ns;
     go_on_with_next();
     current_->asleep_on = nullptr;
     if (tracing_) lines_.push_back({steps_, current_->number, "is awake", word, 0, 0});

@@ -25,7 +25,7 @@ enum class Slices {
     never,      // only a wake ends a sleep: finds lost ones
     when_idle,  // a sleep ends by itself only when nobody else can go on
     any_time,   // a sleep may end by itself at any moment (signals, long pauses of the others)
-    by_clock,   // after as many steps as it has nanoseconds by Plan::steps_a_slice
+    by_clock,   // when their time is over, and not before
 };
 
 struct Plan {
@@ -33,7 +33,7 @@ struct Plan {
     int kills = 0;
     bool weak_memory = false;
     std::uint64_t steps_max = 20'000;
-    std::uint64_t steps_a_slice = 0;  // by_clock: steps in sync::kSliceFirstNs
+    std::int64_t ns_a_step = 1'000'000;
 };
 
 struct Arena {
@@ -43,6 +43,9 @@ struct Arena {
 };
 
 class World;
+
+// The time of the world that runs.
+std::int64_t virtual_now_ns() noexcept;
 
 struct Process {
     enum class State { ready, sleeping, ended, killed };
@@ -62,7 +65,7 @@ struct Process {
     friend class World;
     int lives_left = 0;
     const void* asleep_on = nullptr;
-    std::uint64_t wakes_at = 0;
+    std::int64_t wakes_at_ns = 0;
     std::uint64_t observed = 0;  // hash of all that its operations told it
     Knowledge knowledge{};
     Fiber* fiber = nullptr;
@@ -107,6 +110,9 @@ class World {
         memory_.set_initial(&word, sizeof word, value);
     }
     std::uint64_t now() const { return steps_; }
+    std::int64_t now_ns() const {
+        return 1 + skipped_ns_ + static_cast<std::int64_t>(steps_) * plan_.ns_a_step;
+    }
     int kill_count() const { return kill_count_; }
     bool holder_lives(std::uint64_t owner) const;
     std::uint64_t last(const auto& word) { return Memory::last(&word, sizeof word); }
@@ -142,7 +148,6 @@ class World {
     void leave_row(Process& who);
     void begin_step();
     void end_step(const char* verb, const void* word, std::uint64_t value, std::uint64_t result);
-    std::uint64_t clock() const { return steps_ + skipped_; }
     void maybe_kill();
     void kill(Process& victim);
     void end_due_sleeps();
@@ -163,7 +168,7 @@ class World {
     Plan plan_;
     Choices* choices_ = nullptr;
     std::uint64_t steps_ = 0;
-    std::uint64_t skipped_ = 0;  // time in which everybody slept
+    std::int64_t skipped_ns_ = 0;  // in which everybody slept
     int kill_count_ = 0;
     Verdict verdict_ = Verdict::good;
     std::string violation_;
