@@ -44,7 +44,7 @@ struct OpenOptions {
     Timeout spin = Timeout(-1);
     bool expect_shape = true;  // false: only the dtype of expect counts
     bool expect_dtype = true;  // false: only the shape of expect counts
-    bool full_name = false;    // true: the name contains its NDSHARE_NAMESPACE already
+    std::string full_name{};   // where to look instead of NDSHARE_NAMESPACE and name
 };
 
 namespace detail {
@@ -184,6 +184,9 @@ class Array {
     friend std::size_t wait(std::span<Waitable>, Timeout);
     struct Impl;
     explicit Array(std::shared_ptr<Impl> impl);
+    static Array make(std::string_view name, const Spec& spec,
+                      const std::optional<std::span<const std::byte>>& data,
+                      const CreateOptions& options);
     void* data(const Dtype& dtype, std::size_t rank, bool writeable) const;
     std::shared_ptr<Impl> impl_;
 };

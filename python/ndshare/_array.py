@@ -139,7 +139,7 @@ def _ring(rung: asyncio.Future[None]) -> None:
 
 
 def _reopen(name: str, full_name: str, writeable: bool, generation: int) -> Array[Any]:
-    array: Array[Any] = Array(full_name, writeable, None, None, False, 0, None, True)
+    array: Array[Any] = Array(name, writeable, None, None, False, 0, None, full_name)
     if array.generation != generation:
         array.close()
         raise Replaced(f'[unpickle] "{name}": the name has new memory; send the new handle')
@@ -286,7 +286,7 @@ def open(
     """
     require_name(name, "open")
     if dtype is None and shape is None:  # the fast way
-        return Array(name, writeable, None, None, False, timeout, spin, False)
+        return Array(name, writeable, None, None, False, timeout, spin, "")
     text: str | None = None
     aligned = False
     try:
@@ -298,7 +298,7 @@ def open(
                 extents += full.shape
     except (TypeError, ValueError) as error:
         raise said("open", name, error) from error
-    return Array(name, writeable, extents, text, aligned, timeout, spin, False)
+    return Array(name, writeable, extents, text, aligned, timeout, spin, "")
 
 
 def _spec_and_values(

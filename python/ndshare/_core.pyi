@@ -56,7 +56,7 @@ class ArrayHandle(Handle, Generic[S]):
         aligned: bool,
         timeout: float | None,
         spin: float | None,
-        full_name: bool,
+        full_name: str,
     ) -> None: ...
     @property
     def name(self) -> str: ...

@@ -100,7 +100,8 @@ def text_of_dtype(dtype: np.dtype[Any]) -> tuple[str, bool]:
     return text, bool(dtype.isalignedstruct)
 
 
-def _from_descr(descr: Any) -> np.dtype[Any]:
+def _from_descr(descr: Any, aligned: bool) -> np.dtype[Any]:
+    """aligned: as align=True says it, which NumPy applies to the nested structs as well."""
     if isinstance(descr, str):
         return _ml_dtype(descr) if descr in _ML_NAMES else np.dtype(descr)
     names: list[Any] = []
@@ -109,7 +110,7 @@ def _from_descr(descr: Any) -> np.dtype[Any]:
     titles: list[Any] = []
     at = 0
     for item in descr:
-        label, part = item[0], _from_descr(item[1])
+        label, part = item[0], _from_descr(item[1], aligned)
         if len(item) == 3:
             part = np.dtype((part, item[2]))
         if label != "":
@@ -122,27 +123,16 @@ def _from_descr(descr: Any) -> np.dtype[Any]:
     spec: Any = {"names": names, "formats": formats, "offsets": offsets, "itemsize": at}
     if any(title is not None for title in titles):
         spec["titles"] = titles
-    made: np.dtype[Any] = np.dtype(spec)
+    if aligned:
+        try:
+            made: np.dtype[Any] = np.dtype(spec, align=True)
+        except ValueError:  # a nested struct that was made without align=True
+            made = np.dtype(spec)
+        return made
+    made = np.dtype(spec)
     return made
 
 
 def dtype_of_text(text: str, aligned: bool) -> np.dtype[Any]:
     """The dtype that text_of_dtype() described, on the other side."""
-    if not text.startswith("["):
-        return _from_descr(text)
-    dtype = _from_descr(ast.literal_eval(text))
-    if not aligned:
-        return dtype
-    assert dtype.names is not None
-    assert dtype.fields is not None
-    spec: Any = {
-        "names": list(dtype.names),
-        "formats": [dtype.fields[name][0] for name in dtype.names],
-        "offsets": [dtype.fields[name][1] for name in dtype.names],
-        "itemsize": dtype.itemsize,
-    }
-    titles = [dtype.fields[name][2:] for name in dtype.names]
-    if any(titles):
-        spec["titles"] = [title[0] if title else None for title in titles]
-    made: np.dtype[Any] = np.dtype(spec, align=True)
-    return made
+    return _from_descr(ast.literal_eval(text) if text.startswith("[") else text, aligned)

@@ -158,25 +158,27 @@ void init_create(ArrayHandle* self, std::string_view name, nb::tuple shape, std:
                                 .sharing = {persistent, permissions, group},
                                 .spin = to_spin(spin, "create", name)};
     std::span<const std::byte> bytes;
-    if (!data.is_none()) bytes = {data_of(data), nb::cast<std::size_t>(data.attr("nbytes"))};
+    const bool has_data = !data.is_none();
+    if (has_data) bytes = {data_of(data), nb::cast<std::size_t>(data.attr("nbytes"))};
     std::optional<Array> made;
     {
         const nb::gil_scoped_release released;
-        made.emplace(Array::create(name, spec, bytes, options));
+        made.emplace(has_data ? Array::create(name, spec, bytes, options)
+                              : Array::create(name, spec, options));
     }
     new (self) ArrayHandle{std::move(made), {}};
 }
 
 void init_open(ArrayHandle* self, std::string_view name, bool writeable, nb::object shape,
                nb::object dtype, bool aligned, nb::object timeout, nb::object spin,
-               bool full_name) {
+               std::string full_name) {
     OpenOptions options{.writeable = writeable,
                         .expect = {},
                         .timeout = to_timeout(timeout, "open", name),
                         .spin = to_spin(spin, "open", name),
                         .expect_shape = !shape.is_none(),
                         .expect_dtype = !dtype.is_none(),
-                        .full_name = full_name};
+                        .full_name = std::move(full_name)};
     if (options.expect_shape || options.expect_dtype) {
         options.expect =
             make_spec(options.expect_shape ? shape : nb::object(nb::tuple()),

@@ -106,6 +106,13 @@ def bytes_of(values: np.ndarray[Any, Any]) -> bytes:
     return values.tobytes(order="A")
 
 
+def contents(values: np.ndarray[Any, Any]) -> list[bytes]:
+    """The bytes of the fields: where NumPy copies by fields, padding is its own affair."""
+    if values.dtype.names is None:
+        return [values.tobytes()]
+    return [one for name in values.dtype.names for one in contents(values[name])]
+
+
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     dtypes,
@@ -128,9 +135,7 @@ def test_a_dtype_comes_back_from_another_handle_and_from_numpy(
             assert found.shape == values.shape
         for found in (a.array, b.array, b.read()):
             assert bytes_of(found) == bytes_of(values)
-        copy = np.zeros_like(values)
-        copy[...] = b[...]  # a copy by fields, whose padding is NumPy's affair
-        assert bytes_of(copy) == bytes_of(values)
+        assert contents(b[...]) == contents(values)
         loaded = np.load(b.path)
         assert loaded.shape == values.shape
         assert loaded.dtype == np.lib.format.descr_to_dtype(np.lib.format.dtype_to_descr(dtype))

@@ -110,11 +110,17 @@ SpecMismatch::SpecMismatch(const std::string& operation, const std::string& name
 // ---- creating and opening -----------------------------------------------------------------------
 
 Array Array::create(std::string_view name, const Spec& spec, const CreateOptions& options) {
-    return create(name, spec, std::span<const std::byte>(), options);
+    return make(name, spec, std::nullopt, options);
 }
 
-Array Array::create(std::string_view given, const Spec& spec, std::span<const std::byte> data,
+Array Array::create(std::string_view name, const Spec& spec, std::span<const std::byte> data,
                     const CreateOptions& options) {
+    return make(name, spec, data, options);
+}
+
+Array Array::make(std::string_view given, const Spec& spec,
+                  const std::optional<std::span<const std::byte>>& data,
+                  const CreateOptions& options) {
     static std::atomic<std::uint32_t> count{0};
     if (count.fetch_add(1, std::memory_order_relaxed) % kCreatesPerSweep == 0) {
         api::sweep_some_names();
@@ -123,9 +129,8 @@ Array Array::create(std::string_view given, const Spec& spec, std::span<const st
     return in_operation("create", name, [&] {
         const std::string full_name = full_name_of(name);
         auto plan = api::plan_array(full_name, spec, options.sharing);
-        const bool has_data = !data.empty();
-        if (has_data && data.size() != plan.data_bytes) {
-            throw Invalid("data has " + std::to_string(data.size()) + " bytes, the spec " +
+        if (data && data->size() != plan.data_bytes) {
+            throw Invalid("data has " + std::to_string(data->size()) + " bytes, the spec " +
                           std::to_string(plan.data_bytes));
         }
         api::require_attrs(options.attrs_json);
@@ -141,7 +146,7 @@ Array Array::create(std::string_view given, const Spec& spec, std::span<const st
             auto segment =
                 Segment::attach(std::move(current.fd), current.id, current.description, true);
             Array array(std::make_shared<Impl>(std::move(segment), name, true, options.spin));
-            if (has_data) array.assign_bytes(data);
+            if (data) array.assign_bytes(*data);
             return array;
         };
         // A look before the work: the usual refusals cost no memory.
@@ -167,7 +172,7 @@ Array Array::create(std::string_view given, const Spec& spec, std::span<const st
                      current ? current->description.fields.generation + 1 : std::uint64_t{0});
         auto segment = build.finish(generation);
         Array array(std::make_shared<Impl>(segment, name, true, options.spin));
-        if (has_data) array.impl_->saw(1);
+        if (data) array.impl_->saw(1);
         change.publish(segment->fd(), options.sharing.persistent);
         if (!options.sharing.persistent) segment->set_named(true);
         if (current) api::set_state(*current, layout::kReplaced);
@@ -178,7 +183,8 @@ Array Array::create(std::string_view given, const Spec& spec, std::span<const st
 Array Array::open(std::string_view given, const OpenOptions& options) {
     const std::string name(given);
     return in_operation("open", name, [&] {
-        const std::string full_name = options.full_name ? name : full_name_of(name);
+        const std::string full_name =
+            options.full_name.empty() ? full_name_of(name) : options.full_name;
         const platform::Deadline deadline(options.timeout.count());
         std::optional<platform::FolderWatch> watch;
         for (;;) {

@@ -76,9 +76,9 @@ void require_attrs(std::string_view text) {
     if (text.front() != '{' || text.back() != '}') throw Invalid("attrs must be a JSON object");
 }
 
-Build::Build(layout::ArrayPlan plan, const Sharing& sharing, std::span<const std::byte> data,
-             std::string_view attrs_json)
-    : plan_(std::move(plan)), has_data_(!data.empty()) {
+Build::Build(layout::ArrayPlan plan, const Sharing& sharing,
+             const std::optional<std::span<const std::byte>>& data, std::string_view attrs_json)
+    : plan_(std::move(plan)), has_data_(data.has_value()) {
     platform::random_bytes(plan_.uuid, sizeof plan_.uuid);
     descriptor_ = layout::describe(plan_);
     const layout::Descriptor& d = descriptor_;
@@ -103,7 +103,9 @@ Build::Build(layout::ArrayPlan plan, const Sharing& sharing, std::span<const std
     NDSHARE_FAULT_POINT("build.after_reserve");
 
     platform::write_exactly(fd_.get(), plan_.npy_header.data(), plan_.npy_header.size(), 0);
-    platform::write_exactly(fd_.get(), data.data(), data.size(), d.data_offset_bytes);
+    if (data) {
+        platform::write_exactly(fd_.get(), data->data(), data->size(), d.data_offset_bytes);
+    }
     NDSHARE_FAULT_POINT("build.after_data");
     if (!attrs_json.empty()) {
         const std::uint64_t attrs = d.control_offset_bytes + layout::kAttrsOffset;

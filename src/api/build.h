@@ -24,9 +24,9 @@ void require_attrs(std::string_view text);
 
 class Build {
  public:
-    // Takes the memory and fills it; data is empty for zeros. Errors: NoRoom, SystemError.
-    Build(layout::ArrayPlan plan, const Sharing& sharing, std::span<const std::byte> data,
-          std::string_view attrs_json);
+    // Takes the memory and fills it; without data: zeros. Errors: NoRoom, SystemError.
+    Build(layout::ArrayPlan plan, const Sharing& sharing,
+          const std::optional<std::span<const std::byte>>& data, std::string_view attrs_json);
     // Complete but for its name; once. Called with the name's lock held: generation is final then.
     std::shared_ptr<Segment> finish(std::uint64_t generation);
     bool persistent() const { return plan_.persistent; }

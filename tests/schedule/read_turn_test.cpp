@@ -65,8 +65,7 @@ Setup one_reader_under_writers_that_never_pause(Shape shape) {
 }
 
 // Nobody's slice ends: every wait here is ended by whom it waits for.
-constexpr Plan kPatient{
-    .slices = Slices::by_clock, .steps_max = 200'000, .ns_a_step = 20};
+constexpr Plan kPatient{.slices = Slices::by_clock, .steps_max = 200'000, .ns_a_step = 20};
 
 TEST(ReadTurn, a_reader_that_asks_is_let_pass_by_one_writer) {
     GTEST_SKIP() << "version.h read_in_turn(): a torn copy ends the question, which lets go the "
@@ -207,7 +206,8 @@ TEST(ReadTurn, a_stopped_reader_never_stops_the_writers) {
 struct Interrupt {};
 
 TEST(ReadTurn, an_interrupted_reader_takes_its_question_back) {
-    const auto setup = [](World& world) {
+    int interrupts = 0;
+    const auto setup = [&interrupts](World& world) {
         auto truth = watch(world);
         for (std::size_t row = 0; row < 2; ++row) {
             world.spawn({.name = "writer", .row = row}, [&world, truth](Process& who) {
@@ -216,7 +216,7 @@ TEST(ReadTurn, an_interrupted_reader_takes_its_question_back) {
             });
         }
         for (std::size_t row = 2; row < 4; ++row) {
-            world.spawn({.name = "reader", .row = row}, [&world, truth](Process& who) {
+            world.spawn({.name = "reader", .row = row}, [&world, &interrupts, truth](Process& who) {
                 Peer<SimGround> peer(world, *truth, who);
                 sync::SpinBudget spin(0);
                 const auto nonce = static_cast<std::uint32_t>(who.number + 1);
@@ -228,6 +228,7 @@ TEST(ReadTurn, an_interrupted_reader_takes_its_question_back) {
                                      }},
                                     nonce, version);
                 } catch (const Interrupt&) {
+                    ++interrupts;
                 }
                 const auto turn = world.last(world.control().words().turn);
                 world.require(turn >> sync::ReadTurn<SimGround>::kNonceShift != nonce,
@@ -236,6 +237,7 @@ TEST(ReadTurn, an_interrupted_reader_takes_its_question_back) {
         }
     };
     EXPECT_TRUE(holds(explore({.slices = Slices::any_time}, 6000, setup)));
+    EXPECT_GT(interrupts, 0);
 }
 
 // ---- canaries -----------------------------------------------------------------------------------
