@@ -85,17 +85,21 @@ std::string to_string(const Spec& spec);  // "shape (5, 5), dtype <f8"
 
 // ---- records ------------------------------------------------------------------------------------
 namespace detail {
+// Names of scalars stand in quotes, nested records as they are.
+inline std::string format_of(const std::string& descr) {
+    return descr.starts_with('[') ? descr : "'" + descr + "'";
+}
 template <class T>
 struct member {
     static std::string descr(const char* n) {
-        return std::string("('") + n + "', '" + dtype_of<T>::descr() + "')";
+        return std::string("('") + n + "', " + format_of(dtype_of<T>::descr()) + ")";
     }
 };
 template <class T, std::size_t N>
 struct member<T[N]> {
     static std::string descr(const char* n) {
-        return std::string("('") + n + "', '" + dtype_of<T>::descr() + "', (" + std::to_string(N) +
-               ",))";
+        return std::string("('") + n + "', " + format_of(dtype_of<T>::descr()) + ", (" +
+               std::to_string(N) + ",))";
     }
 };
 template <class T, std::size_t N>

@@ -145,6 +145,7 @@ class Peer:
         self._process.stdin.write(json.dumps([kind, text]).encode() + b"\n")
 
     def _readable(self, seconds: float) -> bool:
+        assert self._process.stdout is not None
         return bool(select.select([self._process.stdout], [], [], seconds)[0])
 
     def _line(self, timeout: float) -> bytes:

@@ -45,9 +45,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Iterator[Any]:
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[Any]:
     report = yield
     if call.excinfo is not None and call.when == "call":
         item.stash[_failed] = True
@@ -72,9 +70,7 @@ def entries(name_space: str) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def name_space(
-    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> Iterator[str]:
+def name_space(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[str]:
     """Names of the test's own; none of them may be left behind it."""
     mine = f"test-{os.getpid()}-{uuid.uuid4().hex[:12]}"
     monkeypatch.setenv("NDSHARE_NAMESPACE", mine)

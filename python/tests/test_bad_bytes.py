@@ -130,12 +130,13 @@ def test_things_in_the_root_that_are_no_files_lead_nowhere(file: Files, tmp_path
     target = tmp_path / "target.npy"
     np.save(target, np.arange(3))
     odd = path.with_name(path.name.replace("real", "odd"))
-    for make in (
+    makers: list[Callable[[], object]] = [
         lambda: odd.symlink_to(target),
         lambda: odd.symlink_to(odd),
-        lambda: odd.mkdir(),
+        odd.mkdir,
         lambda: os.mkfifo(odd),
-    ):
+    ]
+    for make in makers:
         make()
         for _ in range(2):
             with pytest.raises((ndshare.NotFound, ndshare.Corrupt)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,12 @@ BAD_NAMES = {
     "trailing slash": ("a/", "must not end with"),
     "empty part": ("a//b", "must not contain"),
 }
+
+
+CREATE_AND_OPEN: list[Callable[[Any], object]] = [
+    lambda name: ndshare.create(name, 3),
+    ndshare.open,
+]
 
 
 @pytest.mark.parametrize(
@@ -52,19 +59,19 @@ def test_a_name_that_cannot_be_is_refused_by_every_operation(case: str) -> None:
 
 def test_a_name_that_is_not_utf8_is_refused() -> None:
     name = b"caf\xe9".decode(errors="surrogateescape")
-    for call in (lambda: ndshare.create(name, 3), lambda: ndshare.open(name)):
+    for call in CREATE_AND_OPEN:
         with pytest.raises(ValueError, match=r"^\[(create|open)\] .*must be UTF-8"):
-            call()
+            call(name)
     for use in (ndshare.info, ndshare.unlink):
-        with pytest.raises(ValueError, match="UTF-8|utf-8"):
+        with pytest.raises(ValueError, match="UTF-8"):
             use(name)
 
 
 @pytest.mark.parametrize("name", [5, b"bytes", 1.5, ["x"]], ids=repr)
 def test_a_name_that_is_no_text_is_a_type_error(name: Any) -> None:
-    for call in (lambda: ndshare.create(name, 3), lambda: ndshare.open(name)):
+    for call in CREATE_AND_OPEN:
         with pytest.raises(TypeError, match="name must be a str"):
-            call()
+            call(name)
     with pytest.raises(TypeError, match="name must be a str"):
         ndshare.open(None)  # type: ignore[call-overload]
 

@@ -40,7 +40,9 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 
 def test_no_python_example_is_left_out() -> None:
-    assert sorted(path.name for path in EXAMPLES.glob("*.py")) == sorted(ALONE + WITH_CPP + TOGETHER)
+    assert sorted(path.name for path in EXAMPLES.glob("*.py")) == sorted(
+        ALONE + WITH_CPP + TOGETHER
+    )
 
 
 def test_five_by_five_shows_zeros_and_then_the_ones_of_the_child() -> None:

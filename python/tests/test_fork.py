@@ -162,9 +162,7 @@ assert a[...].tolist() == [1, 1, 0, 0] and a.version == 2
 
 
 @pytest.mark.parametrize("leave", ["pass", "raise KeyError"])
-def test_the_child_s_way_out_of_its_parent_s_write_does_nothing(
-    script: Script, leave: str
-) -> None:
+def test_the_child_s_way_out_of_its_parent_s_write_does_nothing(script: Script, leave: str) -> None:
     script(
         HEAD
         + f"""

@@ -1,39 +1,39 @@
 """kill -9 at random under load: no torn copy, no hang, and afterwards nothing is left.
 
 Contents prove themselves: every 64-byte line carries its writer, the writer's count, its own place
-and a hash over these. Writers also count in the attributes what they have published, so that a
-copy can be asked whether it was published at all. --kill-rounds=1000 for a long run.
+and a hash over these. --kill-rounds=1000 for a long run.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from children import Peer, PeerMaker
+from children import PeerMaker
 from conftest import entries
 
 import ndshare
 
-LINES = 512  # of 64 bytes: larger than what one store could do at once
-
+# Forks workers, so that one is there in milliseconds; they end with it.
+NURSERY = r"""
+import ctypes, random, signal, time, traceback
+LINES = 256
 LINE = np.dtype([("writer", "u8"), ("count", "u8"), ("place", "u8"), ("hash", "u8", (5,))])
-
-PROOF = """
-import random, time
 MASK = (1 << 64) - 1
+libc = ctypes.CDLL(None)
+living = {}
 
 def mix(writer, count):
-    base = (np.arange(LINES, dtype="u8") * np.uint64(0x9E3779B97F4A7C15)
-            + np.uint64((writer * 0xBF58476D1CE4E5B9 + count * 0x94D049BB133111EB) & MASK))
+    seed = np.uint64((writer * 0xBF58476D1CE4E5B9 + count * 0x94D049BB133111EB) & MASK)
+    base = np.arange(LINES, dtype="u8") * np.uint64(0x9E3779B97F4A7C15) + seed
     return (base[:, None] ^ (base[:, None] >> np.uint64(29))) * np.arange(3, 13, 2, dtype="u8")
 
-def fill(w, writer, count, order):
-    for part in order:
+def fill(w, writer, count, parts):
+    for part in parts:
         w["writer"][part] = writer
         w["count"][part] = count
         w["place"][part] = np.arange(LINES)[part]
@@ -41,111 +41,217 @@ def fill(w, writer, count, order):
 
 def prove(values):
     writer, count = int(values["writer"][0]), int(values["count"][0])
-    assert (values["writer"] == writer).all() and (values["count"] == count).all(), "torn"
-    if writer:
-        assert (values["place"] == np.arange(LINES)).all(), "torn"
-        assert (values["hash"] == mix(writer, count)).all(), "torn"
-    return writer, count
-""".replace("LINES", str(LINES))
+    same = (values["writer"] == writer).all() and (values["count"] == count).all()
+    same = same and (values["place"] == np.arange(LINES)).all()
+    same = same and (values["hash"] == mix(writer, count)).all()
+    assert same, f"torn: {values[:4]} {values[-4:]}"
 
-WRITER = (
-    PROOF
-    + """
-def work(me, seed):
-    chance = random.Random(seed)
-    a = ndshare.open("load", writeable=True, timeout=30)
-    whole = np.zeros(a.shape, a.dtype)
+def made(writer):
+    values = np.zeros(LINES, LINE)
+    fill(values, writer, 1, [slice(None)])
+    return values
+
+def again(a, writeable):
+    a.close()
+    return ndshare.open("load", writeable=writeable, timeout=60)
+
+def write(me, chance):
+    a = ndshare.open("load", writeable=True, timeout=60)
+    whole = made(me)
     halves = [slice(0, None, 2), slice(1, None, 2)]
     count = 0
     while True:
         count += 1
         try:
-            if chance.random() < 0.5:
+            way = chance.randrange(3)
+            if way == 0:
                 fill(whole, me, count, [slice(None)])
                 a[...] = whole
-            else:
+            elif way == 1:
                 with a.write(recover=True) as w:
                     fill(w, me, count, chance.sample(halves, 2))
+            else:
+                with a.write(timeout=30) as w:
+                    fill(w, me, count, halves)
+        except ndshare.IncompleteWrite:
+            continue
         except ndshare.Replaced:
-            a.close()
-            a = ndshare.open("load", writeable=True, timeout=30)
+            a = again(a, True)
         if chance.random() < 0.05:
-            a.attrs[str(me)] = count
+            a.attrs[str(me % 4)] = [count, "x" * chance.randrange(500)]
         if chance.random() < 0.02:
-            a.close()
-            a = ndshare.open("load", writeable=True, timeout=30)
-"""
-)
+            a = again(a, True)
+        if chance.random() < 0.2:
+            time.sleep(0.0005)
 
-READER = (
-    PROOF
-    + """
-def work(me, seed):
-    chance = random.Random(seed)
-    done = ndshare.open("done", writeable=True, timeout=30)
-    a = ndshare.open("load", timeout=30)
+def read(me, chance):
+    done = ndshare.open("done", writeable=True, timeout=60)
+    a = ndshare.open("load", timeout=60)
     out = np.zeros(a.shape, a.dtype)
     while True:
         try:
-            if chance.random() < 0.3:
-                a.wait(1.0)
-            way = chance.randrange(3)
-            values = a.read(out) if way == 0 else a[...] if way == 1 else a.read(timeout=20)
-            try:
-                prove(values)
-            except AssertionError:
-                with done.write(recover=True) as d: d["torn"] += 1
-            with done.write(recover=True) as d: d["reads"] += 1
+            way = chance.randrange(5)
+            if way == 0:
+                a.wait(30)
+            elif way == 1:
+                ndshare.wait([a, done], 0.001)
+            prove(a.read(out) if way == 2 else a[...] if way == 3 else a.read(timeout=60))
             dict(a.attrs)
-        except (ndshare.IncompleteWrite, ndshare.Replaced):
-            if a.replaced:
-                a.close()
-                a = ndshare.open("load", timeout=30)
+        except ndshare.IncompleteWrite:
             continue
-        except TimeoutError:
-            with done.write(recover=True) as d: d["late"] += 1
-        if chance.random() < 0.02:
-            a.close()
-            a = ndshare.open("load", timeout=30)
+        except ndshare.Replaced:
+            a = again(a, False)
+        if a.replaced or chance.random() < 0.02:
+            a = again(a, False)
+        with done.write(recover=True) as d:
+            d[me % 8] += 1
+
+def start(kind, me):
+    pid = os.fork()
+    if pid == 0:
+        libc.prctl(1, signal.SIGKILL)
+        try:
+            kind(me, random.Random(me))
+        except BaseException:
+            with open(f"{folder}/{os.getpid()}", "w") as report:
+                traceback.print_exc(file=report)
+        os._exit(3)
+    living[pid] = kind
+    return pid
+
+def kill(pid):
+    kind = living.pop(pid)
+    os.kill(pid, signal.SIGKILL)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert status == -9, status
+    return kind
+
+def require_alive():
+    for pid in living:
+        assert os.waitpid(pid, os.WNOHANG)[0] == 0, open(f"{folder}/{pid}").read()
+
+def one_round(me):
+    require_alive()
+    time.sleep(chance.uniform(0, 0.03))
+    start(kill(chance.choice(list(living))), me)
 """
-)
-
-DONE = np.dtype([("torn", "i8"), ("reads", "i8"), ("late", "i8")])
 
 
-class Crowd:
-    """Writers and readers, of which one is killed now and then and another takes its place."""
+def open_files() -> int:
+    """How many this process has."""
+    return len(list(Path("/proc/self/fd").iterdir()))
 
-    def __init__(self, peer: PeerMaker, seed: int) -> None:
-        self._make = peer
-        self._chance = random.Random(seed)
-        self._count = 0
-        self._spare: list[Peer] = []
-        self.members: dict[str, list[Peer]] = {"writer": [], "reader": []}
-        for kind in ("writer", "reader", "writer", "reader"):
-            self._join(kind)
 
-    def _join(self, kind: str) -> None:
-        self._count += 1
-        one = self._make()
-        one.do(WRITER if kind == "writer" else READER)
-        one.start(f"work({self._count}, {self._chance.randrange(1 << 30)})")
-        self.members[kind].append(one)
+def mappings() -> int:
+    """How many lines /proc/self/maps has."""
+    return Path("/proc/self/maps").read_text().count("\n")
 
-    def kill_one(self) -> None:
-        """At a moment that nobody chose; another of its kind joins."""
-        kind = self._chance.choice(["writer", "writer", "reader"])
-        one = self.members[kind].pop(self._chance.randrange(2))
-        time.sleep(self._chance.uniform(0, 0.03))
-        assert not one.is_busy(0) or True
-        one.kill()
-        one.close()
-        self._join(kind)
 
-    def require_busy(self) -> None:
-        """Nobody gave up: work() ends by an exception only."""
-        for kind, members in self.members.items():
-            for one in members:
-                if not one.is_busy(0):
-                    one.finish()
-                    raise AssertionError(f"a {kind} ended")
+def memory_of(name_space: str) -> list[str]:
+    """Memory of that name space that any process of this user holds still."""
+    found = []
+    for fd in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            target = str(fd.readlink())
+        except OSError:
+            continue
+        if f"memfd:ndshare:{name_space}" in target:
+            found.append(f"{fd} {target}")
+    return found
+
+
+def require_settled(name_space: str) -> None:
+    """Names and memory are gone, once the kernel has finished the exits."""
+    end = time.monotonic() + 30
+    while memory_of(name_space) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert memory_of(name_space) == []
+    assert ndshare.ls() == []
+    assert entries(name_space) == []
+
+
+def test_kills_under_load_tear_nothing_and_leave_nothing(
+    peer: PeerMaker, name_space: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    rounds = request.config.getoption("--kill-rounds")
+    seed = random.SystemRandom().randrange(1 << 30)
+    print(f"seed {seed}")
+    nursery = peer()
+    ndshare.create("done", 8, "i8").close()
+    files, maps = open_files(), mappings()
+    nursery.do(NURSERY)
+    nursery.do(f"folder = {str(tmp_path)!r}; chance = random.Random({seed})")
+    nursery.do("load = ndshare.create('load', data=made(7))")
+    done = ndshare.create("done", 8, "i8")
+    nursery.do("[start(kind, me) for me, kind in enumerate([write, read, write, read], 1)]")
+    last = 0
+    for number in range(rounds):
+        nursery.start(f"one_round({number + 10})")
+        nursery.finish(60)
+        if number % 25 == 24:
+            assert done.wait(60, since=last) is not None, "the readers stand still"
+            last = done.version
+        if number % 40 == 39:
+            nursery.do(
+                "new = ndshare.create('load', data=made(7), existing='replace');"
+                "load.close(); load = new; del new"
+            )
+    nursery.do("require_alive(); [kill(pid) for pid in list(living)]")
+    with ndshare.open("load", writeable=True) as load:
+        try:
+            load.read(timeout=30)
+        except ndshare.IncompleteWrite:
+            load[...] = load.array
+        nursery.do("prove(load.read(timeout=30))")
+        assert ndshare.info("load").counters["peers"] == 2
+    reads = done.array.sum()
+    assert reads > rounds
+    done.close()
+    assert nursery.end() == 0
+    require_settled(name_space)
+    assert open_files() <= files
+    assert mappings() <= maps + 4
+
+
+@pytest.mark.parametrize("what", ["create", "open", "close", "fork", "replace", "attrs", "unlink"])
+def test_kills_in_the_middle_of_everything_else_leave_names_that_work(
+    peer: PeerMaker, name_space: str, tmp_path: Path, request: pytest.FixtureRequest, what: str
+) -> None:
+    steps = {
+        "create": "a = ndshare.create(f'own/{me}', data=[me] * 1000, existing='adopt'); a.close()",
+        "open": "b = ndshare.open('kept'); assert b[0] == 1; b.close()",
+        "close": "b = [ndshare.open('kept') for _ in range(3)]; del b",
+        "fork": "p = os.fork()\n        if p == 0: os._exit(0)\n        os.waitpid(p, 0)",
+        "replace": "c = ndshare.create('hot', data=[me] * 5000, existing='replace'); c.close()",
+        "attrs": "k.attrs.update(me=me, text='x' * (me % 5000))",
+        "unlink": "c = ndshare.create(f'u/{me}', 3); c.unlink(); ndshare.unlink(f'u/{me}', "
+        "missing_ok=True)",
+    }
+    nursery = peer()
+    nursery.do(NURSERY)
+    nursery.do(
+        f"def other(me, chance):\n    k = ndshare.open('kept', writeable=True)\n"
+        f"    while True:\n        {steps[what]}"
+    )
+    kept = ndshare.create("kept", data=[1], attrs={"me": 0, "text": ""})
+    nursery.do(f"folder = {str(tmp_path)!r}; chance = random.Random({os.getpid()})")
+    nursery.do("[start(other, me) for me in range(3)]")
+    for number in range(max(20, request.config.getoption("--kill-rounds") // 6)):
+        nursery.start(f"one_round({number + 10})")
+        nursery.finish(60)
+        with ndshare.open("kept") as b:
+            assert b[0] == 1
+        me, text = (dict(kept.attrs)[key] for key in ("me", "text"))
+        assert len(text) == me % 5000
+    nursery.do("require_alive(); [kill(pid) for pid in list(living)]")
+    assert ndshare.info("kept").holders == [os.getpid()]
+    kept[0] = 2
+    kept.close()
+    assert nursery.end() == 0
+    for one in ndshare.ls():
+        raise AssertionError(f"{one.name} is held by {one.holders}")
+    require_settled(name_space)
+
+
+def test_lines_of_the_proof_are_cache_lines() -> None:
+    assert np.dtype([("head", "u8", (3,)), ("hash", "u8", (5,))]).itemsize == 64

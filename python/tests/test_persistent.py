@@ -225,7 +225,9 @@ def test_a_member_of_the_group_may_create_and_replace_as_well(root: Path, peer: 
 
 
 @needs_root
-@pytest.mark.xfail(strict=True, reason="the umask takes the group's write bit from the root's .lock")
+@pytest.mark.xfail(
+    strict=True, reason="the umask takes the group's write bit from the root's .lock"
+)
 @pytest.mark.parametrize("mask", ["0o022", "0o077"])
 def test_the_first_one_s_umask_does_not_keep_the_group_from_changing_names(
     root: Path, peer: PeerMaker, mask: str

@@ -113,9 +113,7 @@ def test_namespaces_keep_two_instances_apart(
     assert names() == ["same"]
 
 
-def test_a_namespace_is_a_prefix_of_names(
-    monkeypatch: pytest.MonkeyPatch, name_space: str
-) -> None:
+def test_a_namespace_is_a_prefix_of_names(monkeypatch: pytest.MonkeyPatch, name_space: str) -> None:
     monkeypatch.setenv("NDSHARE_NAMESPACE", name_space + "/inner")
     a = ndshare.create("x", data=[1])
     monkeypatch.setenv("NDSHARE_NAMESPACE", name_space)

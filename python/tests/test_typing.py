@@ -1,4 +1,4 @@
-"""What a type checker sees: the package itself, programs that use it, and programs that misuse it."""
+"""What a type checker sees: the package, programs that use it, and programs that misuse it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytest.importorskip("mypy")
 
 PACKAGE = Path(__file__).resolve().parents[1] / "ndshare"
 
-USES = '''
+USES = """
 import asyncio
 import pickle
 from collections.abc import Mapping
@@ -126,7 +126,7 @@ others: list[type[ndshare.Error]] = [
     ndshare.Corrupt, ndshare.IncompleteWrite, ndshare.Replaced, ndshare.NoWorker,
     ndshare.WorkerDied, ndshare.RemoteError,
 ]
-'''
+"""
 
 MISUSES = [
     'ndshare.create("a", 3, existing="append")',
@@ -191,7 +191,5 @@ def test_every_misuse_is_an_error_of_its_own(tmp_path: Path, cache: Path) -> Non
     code, output = mypy("--config-file=", str(program), cache=cache)
     assert code == 1
     wrong = {int(line.split(":")[1]) for line in output.split("\n") if ": error: " in line}
-    accepted = [
-        text for number, text in enumerate(MISUSES, len(head) + 1) if number not in wrong
-    ]
+    accepted = [text for number, text in enumerate(MISUSES, len(head) + 1) if number not in wrong]
     assert accepted == []

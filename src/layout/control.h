@@ -34,7 +34,7 @@ struct ControlWords {
     Word64 version;    // odd: a write runs or was left; completed writes = version / 2
     Word64 lock;       // 0, or sync/write_lock.h's owner: row + 1, contended, epoch of the row
     Word32 turn;       // a reader's request for quiet, sync/read_turn.h
-    Word32 need_wake;  // 1: somebody sleeps on version; the waker clears it
+    Word32 need_wake;  // 0, or which version somebody sleeps on; the waker clears it
     Word32 need_ring;  // 1: a bell is armed; the ringer clears it
     Word32 state;      // kBuilding, kLive, kReplaced, kUnlinked
     std::uint8_t pad0[32];

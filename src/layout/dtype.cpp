@@ -3,15 +3,17 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <set>
 #include <utility>
 
 #include "base/check.h"
+#include "layout/name.h"
 
 namespace ndshare::layout {
 namespace {
 
 constexpr char kNativeOrder = std::endian::native == std::endian::little ? '<' : '>';
-constexpr std::uint64_t kItemBytesMax = std::uint64_t{1} << 31;  // NumPy's own limit (C int)
+constexpr std::uint64_t kItemBytesMax = (std::uint64_t{1} << 31) - 1;  // NumPy's own limit (C int)
 constexpr int kDepthMax = 32;
 
 using NamedCode = std::pair<std::string_view, std::string_view>;
@@ -29,7 +31,7 @@ constexpr std::array<NamedCode, 15> kNumpyNames{{{"bool", "b1"},
                                                  {"float64", "f8"},
                                                  {"complex64", "c8"},
                                                  {"complex128", "c16"},
-                                                 {"byte", "u1"}}};
+                                                 {"byte", "i1"}}};
 
 // Types of the package ml_dtypes; NumPy itself has no letter for them.
 constexpr std::array<std::string_view, 16> kMlNames{"bfloat16",       "float8_e3m4",
@@ -256,12 +258,16 @@ class RecordParser {
         if (depth > kDepthMax) refuse(text_, "is nested too deeply");
         expect('[');
         DtypeMeaning all{"[", "[", 0};
+        std::set<std::string> labels;
         bool first = true;
         while (!take(']')) {
             if (!first) expect(',');
             if (!first && take(']')) break;
             expect('(');
             const std::string label = name();
+            if (label.size() > 2 && !labels.insert(label).second) {
+                refuse(text_, "has two fields of one name");
+            }
             expect(',');
             DtypeMeaning part = field_type(depth);
             std::string extents;
@@ -289,6 +295,7 @@ class RecordParser {
 }  // namespace
 
 DtypeMeaning parse_dtype(std::string_view text) {
+    if (!is_plain_utf8(text)) throw Invalid("a dtype's text must be UTF-8 on one line");
     if (!text.empty() && text[0] == '[') return RecordParser(text).parse();
     const Scalar scalar = parse_scalar(text);
     return {scalar.canonical, "'" + scalar.npy + "'", scalar.itemsize};

@@ -51,6 +51,16 @@ int hex_digit(char c) {
 
 }  // namespace
 
+bool is_plain_utf8(std::string_view text) {
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t length = utf8_length(text.substr(at));
+        const auto byte = static_cast<unsigned char>(text[at]);
+        if (length == 0 || byte < 0x20 || byte == 0x7f) return false;
+        at += length;
+    }
+    return true;
+}
+
 void require_name(std::string_view name) {
     if (name.empty()) throw Invalid("a name must not be empty");
     if (name.size() > kNameBytesMax) {

@@ -12,6 +12,9 @@ namespace ndshare::layout {
 inline constexpr std::size_t kNameBytesMax = 200;
 inline constexpr std::size_t kFullNameBytesMax = 301;  // namespace of 100, "/", name
 
+// UTF-8 without control characters.
+bool is_plain_utf8(std::string_view text);
+
 void require_name(std::string_view name);
 std::string full_name(std::string_view name_space, std::string_view name);
 

@@ -96,7 +96,7 @@ class Patience {
     // How long a reader's turn may stand still before it is passed over.
     std::int64_t turn_slice_ns() noexcept {
         begin_sleep();
-        return kSliceFirstNs;
+        return std::min(kSliceFirstNs, left_ns());
     }
     // After every sleep. Asks at most every 15 ms: a busy exchange of wakes must not pay for it
     // each time, and the next slice's end is never more than 80 ms away.

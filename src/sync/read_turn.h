@@ -23,9 +23,11 @@ class ReadTurn {
 
     ReadTurn(layout::Word32& word, Ground& ground) : word_(word), ground_(ground) {}
 
-    // Lets a reader that asked go first, once: until it is done or stands still for a slice.
+    // Lets a reader that asked go first, once: until it is done, or stands still for a slice in
+    // which it could have copied (can_begin(): nobody writes), or our own time is over.
     // Writers call it before they take the lock, readers before they ask.
-    void let_pass(Patience& patience) {
+    template <class CanBegin>
+    void let_pass(Patience& patience, CanBegin can_begin) {
         // SYNC(read-turn): relaxed would do; a late look lets one more write go first.
         std::uint32_t seen = ground_.load_acquire(word_);
         const std::uint32_t nonce = seen >> kNonceShift;
@@ -34,10 +36,12 @@ class ReadTurn {
                 if (!ground_.compare_exchange(word_, seen, seen | kAwaited)) continue;
                 seen |= kAwaited;
             }
-            ground_.sleep(word_, seen, patience.turn_slice_ns());
+            const bool could_begin = can_begin();
+            const std::int64_t slice_ns = patience.turn_slice_ns();
+            ground_.sleep(word_, seen, slice_ns);
             patience.ask_whether_to_go_on();
             const std::uint32_t now = ground_.load_acquire(word_);
-            if (now == seen) {
+            if (now == seen && could_begin && slice_ns == kSliceFirstNs && can_begin()) {
                 clear(seen);
                 return;
             }
@@ -45,10 +49,12 @@ class ReadTurn {
         }
     }
 
-    // Asks; false: another reader's turn came first (call let_pass, then again).
+    // Asks, unless the turn is ours already; false: another reader's comes first (let_pass, then
+    // again).
     bool ask(std::uint32_t nonce) {
-        std::uint32_t expected = 0;
         mine_ = nonce << kNonceShift;
+        if (is_mine(ground_.load_acquire(word_))) return true;
+        std::uint32_t expected = 0;
         NDSHARE_FAULT_POINT("read_turn.before_ask");
         return ground_.compare_exchange(word_, expected, mine_);
     }

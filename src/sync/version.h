@@ -43,15 +43,16 @@ class Version {
     // ---- writing --------------------------------------------------------------------------------
     // false: timed out. From here to finish() or leave() the caller is alone with the memory.
     bool lock(std::uint64_t me, Patience& patience) {
-        turn_.let_pass(patience);
+        turn_.let_pass(patience, [this] { return nobody_writes(); });
         return lock_.acquire(me, patience);
     }
     void unlock(std::uint64_t me) noexcept { lock_.release(me); }
     // REQUIRES: locked. After it readers know that the bytes are changing.
     void begin() {
         NDSHARE_FAULT_POINT("version.before_odd");
-        // Relaxed: only the holder writes the word.
-        ground_.store_relaxed(words_.version, ground_.load_relaxed(words_.version) | 1);
+        // SYNC(version-held): whoever sees the odd word sees the lock word that made it possible, and
+        // does not take a living writer for a dead one. (The load is relaxed: only we change it.)
+        ground_.store_release(words_.version, ground_.load_relaxed(words_.version) | 1);
         // SYNC(version-odd): whoever sees a byte stored after this sees the odd word afterwards.
         ground_.fence_release();
         NDSHARE_FAULT_POINT("version.after_odd");
@@ -66,19 +67,27 @@ class Version {
         ground_.exchange_seq_cst(words_.version, even);
         NDSHARE_FAULT_POINT_QUIET("version.after_even");
         lock_.release(me);
-        wake_sleepers();
+        wake_sleepers(even);
         return completed(even);
     }
     // Gives up: the word stays odd, everybody is told until a write completes.
     void leave(std::uint64_t me) noexcept {
+        // The word stays the same, so a sleeper that looked before and lies down after this is not
+        // woken: it finds out at the end of its slice.
         NDSHARE_FAULT_POINT_QUIET("version.before_leave");
         lock_.release(me);
-        wake_sleepers();
+        wake_sleepers(0);
     }
-    void wake_sleepers() noexcept {
+    // now: the word that we stored; sleepers on it wait for the next one.
+    void wake_sleepers(std::uint64_t now) noexcept {
         // SYNC(need-wake): if the sleeper's flag is not seen here, it sees our word.
-        if (ground_.load_seq_cst(words_.need_wake) == 0) return;
-        ground_.exchange_seq_cst(words_.need_wake, std::uint32_t{0});
+        std::uint32_t flag = ground_.load_seq_cst(words_.need_wake);
+        if (flag == 0) return;
+        // A flag for our own word is not ours to clear: who raised it may not be asleep yet, and
+        // waits for the next writer's wake. Lost: somebody raised it anew, for the next one as well.
+        if (flag != sleep_flag(now)) {
+            ground_.compare_exchange(words_.need_wake, flag, std::uint32_t{0});
+        }
         NDSHARE_FAULT_POINT_QUIET("version.before_wake");
         ground_.wake_all(words_.version);
     }
@@ -89,7 +98,8 @@ class Version {
     template <class Copy>
     ReadOutcome read(Copy copy, Patience& patience, std::uint32_t nonce, std::uint64_t& version) {
         for (int attempt = 0; attempt < kOptimisticAttempts; ++attempt) {
-            const ReadOutcome outcome = attempt_read(copy, patience, version, [](auto) {});
+            const ReadOutcome outcome = 
+                attempt_read(copy, patience, version, Slept::once, [] {});
             if (outcome != ReadOutcome::timed_out || patience.over()) return outcome;
         }
         return read_in_turn(copy, patience, nonce, version);
@@ -128,29 +138,42 @@ class Version {
     // Asks the next finish for a wake; false: the word is no longer seen, do not sleep.
     bool announce_sleep(std::uint64_t seen) {
         // SYNC(need-wake): the flag first, then the look at the word.
-        ground_.store_seq_cst(words_.need_wake, std::uint32_t{1});
+        ground_.store_seq_cst(words_.need_wake, sleep_flag(seen));
         return ground_.load_seq_cst(words_.version) == seen;
     }
 
  private:
     static constexpr int kOptimisticAttempts = 3;
+    enum class Slept { once, as_needed };
 
-    // One copy, once nobody writes. timed_out: torn, or (patience is over) still being written.
+    // What a sleeper leaves in need_wake: which word it sleeps on; never 0.
+    static constexpr std::uint32_t sleep_flag(std::uint64_t word) {
+        return static_cast<std::uint32_t>(word << 1) | 1;
+    }
+    bool nobody_writes() const {
+        return !is_odd(load()) && ground_.load_acquire(words_.lock) == 0;
+    }
+
+    // One copy, once nobody writes. timed_out: torn, or still being written when patience is over
+    // or after one sleep where no more is wanted.
     template <class Copy, class Step>
-    ReadOutcome attempt_read(Copy& copy, Patience& patience, std::uint64_t& version, Step step) {
+    ReadOutcome attempt_read(Copy& copy, Patience& patience, std::uint64_t& version, Slept sleeps,
+                             Step step) {
         std::uint64_t before = 0;
         const auto look = [&] { return !is_odd(before = load()); };
-        bool spun = false;
-        while (!(spun ? look() : patience.spin_until(look))) {
-            spun = true;
+        bool slept = false;
+        while (!(slept ? look() : patience.spin_until(look))) {
             if (is_incomplete()) return ReadOutcome::incomplete;
-            if (patience.over()) return ReadOutcome::timed_out;
+            if (patience.over() || (slept && sleeps == Slept::once)) {
+                return ReadOutcome::timed_out;
+            }
             sleep_while(before, patience);
+            slept = true;
         }
         NDSHARE_FAULT_POINT("version.before_copy");
         // SYNC(version-even): pairs with the acquire in load().
         copy([&] {
-            step(0);
+            step();
             return ground_.load_relaxed(words_.version) == before;  // stale: one piece in vain
         });
         // SYNC(version-odd): a byte stored after an odd word makes that word visible below.
@@ -164,19 +187,18 @@ class Version {
     template <class Copy>
     ReadOutcome read_in_turn(Copy& copy, Patience& patience, std::uint32_t nonce,
                              std::uint64_t& version) {
+        // The turn is kept over torn copies: a writer that looked before we asked may still come.
+        struct Turn {
+            ReadTurn<Ground>& turn;
+            ~Turn() { turn.done(); }
+        } const give_back{turn_};
         for (;;) {
             while (!turn_.ask(nonce)) {
                 if (patience.over()) return ReadOutcome::timed_out;
-                turn_.let_pass(patience);
+                turn_.let_pass(patience, [this] { return nobody_writes(); });
             }
-            ReadOutcome outcome = ReadOutcome::timed_out;
-            try {
-                outcome = attempt_read(copy, patience, version, [&](auto) { turn_.progress(); });
-            } catch (...) {
-                turn_.done();
-                throw;
-            }
-            turn_.done();
+            const ReadOutcome outcome = attempt_read(copy, patience, version, Slept::as_needed,
+                                                     [this] { turn_.progress(); });
             if (outcome != ReadOutcome::timed_out || patience.over()) return outcome;
         }
     }

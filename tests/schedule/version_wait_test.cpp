@@ -53,16 +53,10 @@ TEST(VersionWait, a_single_write_wakes_every_waiter_under_weak_memory) {
 }
 
 TEST(VersionWait, no_wake_up_is_lost_over_many_writes) {
-    GTEST_SKIP()
-        << "version.h wake_sleepers(): a flag that is taken late is another sleeper's, raised "
-           "between its look and its sleep; it sleeps on for a slice";
     EXPECT_TRUE(holds(explore({.slices = Slices::never}, 10000, one_writer<SimGround>(4, 2))));
 }
 
 TEST(VersionWait, no_wake_up_is_lost_among_several_writers) {
-    GTEST_SKIP()
-        << "version.h wake_sleepers(): a flag that is taken late is another sleeper's, raised "
-           "between its look and its sleep; it sleeps on for a slice";
     const auto setup = [](World& world) {
         auto truth = watch(world);
         for (std::size_t row = 0; row < 2; ++row) {
@@ -78,9 +72,6 @@ TEST(VersionWait, no_wake_up_is_lost_among_several_writers) {
 }
 
 TEST(VersionWait, a_write_that_is_given_up_wakes_every_waiter) {
-    GTEST_SKIP() << "version.h leave(): the version does not change, so a waiter that looked "
-                    "before and raises "
-                    "its flag afterwards sleeps for a slice";
     const Plan plan{.slices = Slices::never};
     EXPECT_TRUE(holds(explore(plan, 10000, one_writer<SimGround>(1, 2, true))));
 }

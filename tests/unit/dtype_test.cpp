@@ -156,24 +156,19 @@ TEST(Dtype, text_with_nul_bytes_is_refused) {
 // ---- names whose meaning NumPy fixed ------------------------------------------------------------
 
 TEST(Dtype, byte_is_signed_as_in_numpy) {
-    GTEST_SKIP() << "dtype.cpp kNumpyNames: numpy.dtype('byte') is int8, the table says u1";
     EXPECT_EQ(parse_dtype("byte").canonical, "|i1");
 }
 
 TEST(Dtype, an_element_as_large_as_numpy_allows_is_the_largest) {
-    GTEST_SKIP() << "dtype.cpp kItemBytesMax: NumPy's limit is 2^31 - 1, one less";
     EXPECT_EQ(parse_dtype("S2147483647").itemsize, 2147483647U);
     EXPECT_THROW((void)parse_dtype("S2147483648"), Invalid);
 }
 
 TEST(Dtype, a_record_has_each_field_name_once) {
-    GTEST_SKIP() << "dtype.cpp: NumPy refuses ('a', ...), ('a', ...), so numpy.load would fail";
     EXPECT_THROW((void)parse_dtype("[('a', 'f4'), ('a', 'f4')]"), Invalid);
 }
 
 TEST(Dtype, a_field_name_cannot_break_the_npy_header) {
-    GTEST_SKIP() << "dtype.cpp literal(): a raw newline or bytes that are no UTF-8 pass into the "
-                    "header, which numpy.load then cannot parse";
     EXPECT_THROW((void)parse_dtype("[('a\nb', 'f4')]"), Invalid);
     EXPECT_THROW((void)parse_dtype("[('a\xff', 'f4')]"), Invalid);
 }
