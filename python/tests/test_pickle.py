@@ -10,9 +10,6 @@ import pytest
 import ndshare
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a handle opened by its full name shows the namespace in its name"
-)
 def test_a_pickled_handle_attaches_again() -> None:
     a = ndshare.create("pickle", data=[1, 2])
     b = pickle.loads(pickle.dumps(a))
@@ -22,9 +19,6 @@ def test_a_pickled_handle_attaches_again() -> None:
     assert not pickle.loads(pickle.dumps(ndshare.open("pickle"))).writeable
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a handle opened by its full name shows the namespace in its name"
-)
 def test_a_pickled_handle_finds_its_array_in_another_namespace(
     monkeypatch: pytest.MonkeyPatch, name_space: str
 ) -> None:
@@ -49,9 +43,6 @@ def test_a_pickled_handle_is_refused_where_its_memory_is_no_longer_meant() -> No
         pickle.dumps(a)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a handle opened by its full name shows the namespace in its name"
-)
 def test_a_handle_travels_to_a_spawned_process_as_an_argument(
     script: Callable[..., str],
 ) -> None:

@@ -24,8 +24,8 @@ class ReadTurn {
     ReadTurn(layout::Word32& word, Ground& ground) : word_(word), ground_(ground) {}
 
     // Lets a reader that asked go first, once: until it is done, or stands still for a slice in
-    // which it could have copied (can_begin(): nobody writes), or our own time is over.
-    // Writers call it before they take the lock, readers before they ask.
+    // which it could have copied (can_begin(): no living writer is inside), or our own time is
+    // over. Writers call it before they take the lock, readers before they ask.
     template <class CanBegin>
     void let_pass(Patience& patience, CanBegin can_begin) {
         // SYNC(read-turn): relaxed would do; a late look lets one more write go first.

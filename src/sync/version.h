@@ -43,15 +43,16 @@ class Version {
     // ---- writing --------------------------------------------------------------------------------
     // false: timed out. From here to finish() or leave() the caller is alone with the memory.
     bool lock(std::uint64_t me, Patience& patience) {
-        turn_.let_pass(patience, [this] { return nobody_writes(); });
+        turn_.let_pass(patience, [this] { return !lock_.held_by_the_living(); });
         return lock_.acquire(me, patience);
     }
     void unlock(std::uint64_t me) noexcept { lock_.release(me); }
     // REQUIRES: locked. After it readers know that the bytes are changing.
     void begin() {
         NDSHARE_FAULT_POINT("version.before_odd");
-        // SYNC(version-held): whoever sees the odd word sees the lock word that made it possible, and
-        // does not take a living writer for a dead one. (The load is relaxed: only we change it.)
+        // SYNC(version-held): whoever sees the odd word sees the lock word that made it possible,
+        // and does not take a living writer for a dead one. (The load is relaxed: only we change
+        // it.)
         ground_.store_release(words_.version, ground_.load_relaxed(words_.version) | 1);
         // SYNC(version-odd): whoever sees a byte stored after this sees the odd word afterwards.
         ground_.fence_release();
@@ -75,17 +76,18 @@ class Version {
         // The word stays the same, so a sleeper that looked before and lies down after this is not
         // woken: it finds out at the end of its slice.
         NDSHARE_FAULT_POINT_QUIET("version.before_leave");
+        const std::uint64_t left = ground_.load_relaxed(words_.version);  // ours alone
         lock_.release(me);
-        wake_sleepers(0);
+        wake_sleepers(left);
     }
     // now: the word that we stored; sleepers on it wait for the next one.
     void wake_sleepers(std::uint64_t now) noexcept {
         // SYNC(need-wake): if the sleeper's flag is not seen here, it sees our word.
         std::uint32_t flag = ground_.load_seq_cst(words_.need_wake);
         if (flag == 0) return;
-        // A flag for our own word is not ours to clear: who raised it may not be asleep yet, and
-        // waits for the next writer's wake. Lost: somebody raised it anew, for the next one as well.
-        if (flag != sleep_flag(now)) {
+        // A flag for our own word or a later one is not ours to clear: who raised it may not be
+        // asleep yet, and waits for a later writer's wake. Lost CAS: raised anew, for a later one.
+        if (static_cast<std::int32_t>(flag - sleep_flag(now)) < 0) {
             ground_.compare_exchange(words_.need_wake, flag, std::uint32_t{0});
         }
         NDSHARE_FAULT_POINT_QUIET("version.before_wake");
@@ -98,8 +100,7 @@ class Version {
     template <class Copy>
     ReadOutcome read(Copy copy, Patience& patience, std::uint32_t nonce, std::uint64_t& version) {
         for (int attempt = 0; attempt < kOptimisticAttempts; ++attempt) {
-            const ReadOutcome outcome = 
-                attempt_read(copy, patience, version, Slept::once, [] {});
+            const ReadOutcome outcome = attempt_read(copy, patience, version, Slept::once, [] {});
             if (outcome != ReadOutcome::timed_out || patience.over()) return outcome;
         }
         return read_in_turn(copy, patience, nonce, version);
@@ -150,9 +151,6 @@ class Version {
     static constexpr std::uint32_t sleep_flag(std::uint64_t word) {
         return static_cast<std::uint32_t>(word << 1) | 1;
     }
-    bool nobody_writes() const {
-        return !is_odd(load()) && ground_.load_acquire(words_.lock) == 0;
-    }
 
     // One copy, once nobody writes. timed_out: torn, or still being written when patience is over
     // or after one sleep where no more is wanted.
@@ -195,7 +193,7 @@ class Version {
         for (;;) {
             while (!turn_.ask(nonce)) {
                 if (patience.over()) return ReadOutcome::timed_out;
-                turn_.let_pass(patience, [this] { return nobody_writes(); });
+                turn_.let_pass(patience, [this] { return !lock_.held_by_the_living(); });
             }
             const ReadOutcome outcome = attempt_read(copy, patience, version, Slept::as_needed,
                                                      [this] { turn_.progress(); });

@@ -132,6 +132,8 @@ Setup readers_that_ask_and_die() {
             world.spawn({.name = "reader", .row = row, .lives = 3}, [&world, truth](Process& who) {
                 Ground ground(world, who.row);
                 sync::ReadTurn turn(world.control().words().turn, ground);
+                sync::SpinBudget spin(0);
+                sync::Patience patience(platform::kForeverNs, spin);
                 for (int k = 0; k < 2; ++k) {
                     const auto nonce = static_cast<std::uint32_t>(who.number + 1);
                     while (!turn.ask(nonce)) turn.let_pass(patience, [] { return true; });
@@ -170,7 +172,11 @@ TEST(ReadTurn, a_killed_reader_and_a_killed_writer_never_stop_the_others) {
             world.spawn({.name = "reader", .row = row}, [&world](Process& who) {
                 SimGround ground(world, who.row);
                 sync::ReadTurn turn(world.control().words().turn, ground);
-                while (!turn.ask(static_cast<std::uint32_t>(who.number + 1))) world.pause();
+                sync::SpinBudget spin(0);
+                sync::Patience patience(platform::kForeverNs, spin);
+                while (!turn.ask(static_cast<std::uint32_t>(who.number + 1))) {
+                    turn.let_pass(patience, [] { return true; });
+                }
                 for (int step = 0; step < 20; ++step) turn.progress();
                 turn.done();
             });
