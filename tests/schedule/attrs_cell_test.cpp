@@ -83,17 +83,17 @@ Setup writers_and_readers(int lives, bool weak = false) {
 }
 
 TEST(AttrsCell, readers_see_a_whole_text) {
-    EXPECT_TRUE(holds(explore({}, 4000, writers_and_readers<SimGround>(1))));
+    EXPECT_TRUE(holds(explore({}, 12000, writers_and_readers<SimGround>(1))));
 }
 
 TEST(AttrsCell, killed_writers_leave_the_old_text) {
     const Plan plan{.slices = Slices::any_time, .kills = 3};
-    EXPECT_TRUE(holds(explore(plan, 8000, writers_and_readers<SimGround>(3))));
+    EXPECT_TRUE(holds(explore(plan, 24000, writers_and_readers<SimGround>(3))));
 }
 
 TEST(AttrsCell, readers_see_a_whole_text_under_weak_memory) {
     const Plan plan{.slices = Slices::any_time, .kills = 2, .weak_memory = true};
-    EXPECT_TRUE(holds(explore(plan, 8000, writers_and_readers<SimGround>(2, true))));
+    EXPECT_TRUE(holds(explore(plan, 24000, writers_and_readers<SimGround>(2, true))));
 }
 
 TEST(AttrsCell, an_impossible_length_is_corrupt_bytes) {

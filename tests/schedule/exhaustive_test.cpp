@@ -64,20 +64,24 @@ Setup writers_and_readers(std::size_t writers, std::size_t readers) {
     };
 }
 
+// Waiters until they have seen as many versions as there will be writes.
 template <class Ground>
-Setup one_writer_and_waiters(std::size_t waiters) {
+Setup one_writer_and_waiters(std::size_t waiters, std::uint64_t writes) {
     return [=](World& world) {
         auto truth = watch(world);
-        world.spawn({.name = "writer"},
-                    [&world, truth](Process& who) { Peer<Ground>(world, *truth, who).write(); });
+        world.spawn({.name = "writer"}, [&world, truth, writes](Process& who) {
+            Peer<Ground> peer(world, *truth, who);
+            for (std::uint64_t k = 0; k < writes; ++k) peer.write();
+        });
         for (std::size_t row = 1; row <= waiters; ++row) {
-            world.spawn({.name = "waiter", .row = row}, [&world, truth](Process& who) {
+            world.spawn({.name = "waiter", .row = row}, [&world, truth, writes](Process& who) {
                 Peer<Ground> peer(world, *truth, who);
                 auto patience = peer.patient();
-                std::uint64_t version = 0;
-                world.require(
-                    peer.version().wait_newer(0, patience, version) == sync::WaitOutcome::newer,
-                    "no news");
+                for (std::uint64_t version = 0; version < writes;) {
+                    world.require(peer.version().wait_newer(version, patience, version) ==
+                                      sync::WaitOutcome::newer,
+                                  "no news");
+                }
             });
         }
     };
@@ -120,7 +124,12 @@ TEST(Exhaustive, one_writer_one_reader_under_weak_memory) {
 
 TEST(Exhaustive, one_write_wakes_two_waiters) {
     const Plan plan{.slices = Slices::never};
-    EXPECT_TRUE(holds_always(plan, 3, one_writer_and_waiters<SimGround>(2)));
+    EXPECT_TRUE(holds_always(plan, 3, one_writer_and_waiters<SimGround>(2, 1)));
+}
+
+TEST(Exhaustive, two_writes_wake_two_waiters) {
+    const Plan plan{.slices = Slices::never};
+    EXPECT_TRUE(holds_always(plan, 4, one_writer_and_waiters<SimGround>(2, 2)));
 }
 
 // ---- canary -------------------------------------------------------------------------------------

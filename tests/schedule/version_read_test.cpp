@@ -69,41 +69,41 @@ Setup writers_and_readers(Shape shape) {
 }
 
 TEST(VersionRead, no_torn_copy_is_accepted) {
-    EXPECT_TRUE(holds(explore({}, 3000, writers_and_readers<SimGround>({}))));
+    EXPECT_TRUE(holds(explore({}, 9000, writers_and_readers<SimGround>({}))));
 }
 
 TEST(VersionRead, no_torn_copy_is_accepted_when_sleeps_end_at_any_moment) {
     EXPECT_TRUE(
-        holds(explore({.slices = Slices::any_time}, 3000, writers_and_readers<SimGround>({}))));
+        holds(explore({.slices = Slices::any_time}, 9000, writers_and_readers<SimGround>({}))));
 }
 
 TEST(VersionRead, no_torn_copy_is_accepted_across_kills) {
     const Plan plan{.slices = Slices::any_time, .kills = 3};
-    EXPECT_TRUE(holds(explore(plan, 6000, writers_and_readers<SimGround>({.lives = 2}))));
+    EXPECT_TRUE(holds(explore(plan, 18000, writers_and_readers<SimGround>({.lives = 2}))));
 }
 
 TEST(VersionRead, no_torn_copy_is_accepted_when_writes_are_given_up) {
     const Plan plan{.slices = Slices::any_time, .kills = 1};
     EXPECT_TRUE(
-        holds(explore(plan, 4000, writers_and_readers<SimGround>({.lives = 2, .give_up = true}))));
+        holds(explore(plan, 12000, writers_and_readers<SimGround>({.lives = 2, .give_up = true}))));
 }
 
 TEST(VersionRead, no_torn_copy_is_accepted_across_kills_under_weak_memory) {
     const Plan plan{.slices = Slices::any_time, .kills = 2, .weak_memory = true};
     const Shape shape{.lives = 2, .trust_doubt = false};
-    EXPECT_TRUE(holds(explore(plan, 6000, writers_and_readers<SimGround>(shape))));
+    EXPECT_TRUE(holds(explore(plan, 18000, writers_and_readers<SimGround>(shape))));
 }
 
 TEST(VersionRead, a_living_writer_never_makes_readers_say_incomplete) {
     const Shape shape{.writers = 2, .readers = 2, .writes = 4, .reads = 4};
     const Plan plan{.slices = Slices::any_time};
-    EXPECT_TRUE(holds(explore(plan, 3000, writers_and_readers<SimGround>(shape))));
+    EXPECT_TRUE(holds(explore(plan, 9000, writers_and_readers<SimGround>(shape))));
 }
 
 TEST(VersionRead, a_living_writer_never_makes_readers_say_incomplete_under_weak_memory) {
     const Shape shape{.writers = 2, .readers = 2, .writes = 4, .reads = 4};
     const Plan plan{.slices = Slices::any_time, .weak_memory = true};
-    EXPECT_TRUE(holds(explore(plan, 3000, writers_and_readers<SimGround>(shape))));
+    EXPECT_TRUE(holds(explore(plan, 9000, writers_and_readers<SimGround>(shape))));
 }
 
 // ---- what a killed writer leaves ----------------------------------------------------------------
@@ -167,7 +167,7 @@ TEST(VersionRead, killed_before_odd_or_after_even_leaves_nothing_in_doubt) {
             world.require(word == 0 || word == 2 || truth->is_incomplete(), "an unknown version");
         });
     };
-    EXPECT_TRUE(holds(explore({.kills = 1}, 2000, setup)));
+    EXPECT_TRUE(holds(explore({.kills = 1}, 6000, setup)));
 }
 
 TEST(VersionRead, a_try_never_sleeps) {
@@ -190,7 +190,7 @@ TEST(VersionRead, a_try_never_sleeps) {
             }
         });
     };
-    EXPECT_TRUE(holds(explore({.kills = 1}, 4000, setup)));
+    EXPECT_TRUE(holds(explore({.kills = 1}, 12000, setup)));
 }
 
 // ---- canaries -----------------------------------------------------------------------------------

@@ -57,26 +57,26 @@ Setup three_processes(int times, int lives) {
 }
 
 TEST(WriteLock, one_is_inside_at_a_time) {
-    EXPECT_TRUE(holds(explore({}, 3000, three_processes<SimGround>(3, 1))));
+    EXPECT_TRUE(holds(explore({}, 9000, three_processes<SimGround>(3, 1))));
 }
 
 TEST(WriteLock, one_is_inside_at_a_time_across_kills_and_successors_in_the_same_row) {
     const Plan plan{.slices = Slices::any_time, .kills = 3};
-    EXPECT_TRUE(holds(explore(plan, 8000, three_processes<SimGround>(3, 3))));
+    EXPECT_TRUE(holds(explore(plan, 24000, three_processes<SimGround>(3, 3))));
 }
 
 TEST(WriteLock, what_one_did_inside_is_seen_by_the_next_under_weak_memory) {
     const Plan plan{.slices = Slices::any_time, .kills = 2, .weak_memory = true};
-    EXPECT_TRUE(holds(explore(plan, 4000, three_processes<SimGround>(2, 2))));
+    EXPECT_TRUE(holds(explore(plan, 12000, three_processes<SimGround>(2, 2))));
 }
 
 TEST(WriteLock, every_waiter_is_woken_when_nobody_is_killed) {
-    EXPECT_TRUE(holds(explore({.slices = Slices::never}, 6000, three_processes<SimGround>(3, 1))));
+    EXPECT_TRUE(holds(explore({.slices = Slices::never}, 18000, three_processes<SimGround>(3, 1))));
 }
 
 TEST(WriteLock, a_lock_of_a_dead_process_is_free_after_one_slice) {
     const Plan plan{.slices = Slices::when_idle, .kills = 2};
-    EXPECT_TRUE(holds(explore(plan, 4000, three_processes<SimGround>(3, 2))));
+    EXPECT_TRUE(holds(explore(plan, 12000, three_processes<SimGround>(3, 2))));
 }
 
 TEST(WriteLock, a_try_never_sleeps) {
