@@ -334,11 +334,7 @@ def _in_range(shape: tuple[int, ...]) -> tuple[int, ...]:
 def _group_name(group: str | int | None) -> str:
     if group is None:
         return ""
-    if isinstance(group, int):
-        import grp
-
-        return grp.getgrgid(group).gr_name
-    return group
+    return str(group)
 
 
 def wait(objects: Sequence[Array[Any]], timeout: float | None = None) -> list[Array[Any]]:

@@ -79,15 +79,29 @@ nb::object read(ArrayHandle& handle, nb::object out, nb::object timeout_seconds)
     return out;
 }
 
+// NumPy selects in one go, which a writer takes for standing still when it lasts: after so many
+// torn ones the whole is read, in pieces, and the selection made from that.
+constexpr int kSelectionAttempts = 4;
+struct TooOften {};
+
 nb::object get_item(ArrayHandle& handle, nb::handle key) {
     const nb::object view = handle.live("read");
     nb::object selection;
-    handle.get().read([&](auto) {
-        const nb::gil_scoped_acquire gil;  // a read that waited gave it away
-        PyObject* found = PyObject_GetItem(view.ptr(), key.ptr());
+    int attempts = 0;
+    const auto select = [&](nb::handle from) {
+        PyObject* found = PyObject_GetItem(from.ptr(), key.ptr());
         if (found == nullptr) nb::raise_python_error();
         selection = detach(nb::steal(found));
-    });
+    };
+    try {
+        handle.get().read([&](auto) {
+            const nb::gil_scoped_acquire gil;  // a read that waited gave it away
+            if (++attempts > kSelectionAttempts) throw TooOften();
+            select(view);
+        });
+    } catch (const TooOften&) {
+        select(read(handle, nb::none(), nb::none()));
+    }
     return selection;
 }
 

@@ -162,13 +162,7 @@ def shared_base() -> Iterator[Path]:
     shutil.rmtree(base)
 
 
-FORM = pytest.mark.xfail(
-    strict=True, reason="the text names [open] and a folder or the full name instead"
-)
-
-
 @needs_mounts
-@FORM
 @pytest.mark.parametrize("operation", ["create", "open"])
 def test_what_is_refused_without_proc_names_operation_and_array(
     peer: PeerMaker, operation: str
@@ -179,7 +173,6 @@ def test_what_is_refused_without_proc_names_operation_and_array(
     refusal(failure, "PermissionError", operation, "noproc", "persistent=True")
 
 
-@FORM
 @pytest.mark.parametrize("operation", [ndshare.create, ndshare.open])
 def test_what_is_refused_for_its_folder_names_operation_and_array(
     own_place: Path, operation: Callable[..., object]
@@ -191,7 +184,6 @@ def test_what_is_refused_for_its_folder_names_operation_and_array(
 
 
 @needs_root
-@FORM
 @pytest.mark.parametrize("operation", ["create", "open"])
 def test_what_is_refused_for_its_holder_names_operation_and_array(
     peer: PeerMaker, shared_base: Path, operation: str

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+import struct
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -207,3 +210,39 @@ def test_a_signal_does_not_leave_a_write_half_done(peer: PeerMaker) -> None:
         a[...] = 0
         values = a.read()
     assert len(set(values.tolist())) == 1
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="close() waits for the name's lock with the GIL, which the lock's holder needs",
+)
+def test_close_does_not_keep_the_interpreter_from_a_thread_that_changes_the_same_name(
+    peer: PeerMaker, tmp_path: Path
+) -> None:
+    lock = tmp_path / ".lock"
+    lock.touch()
+    fd = os.open(lock, os.O_RDWR)
+    other = peer(env={"NDSHARE_ROOT": str(tmp_path)})
+    other.do("import threading, time; a = ndshare.create('same', 3)")
+    lock_bytes(fd, fcntl.F_WRLCK)  # as another process's change does, for a moment
+    other.start(
+        """
+        new = []
+        thread = threading.Thread(
+            target=lambda: new.append(ndshare.create('same', 4, existing='replace')))
+        thread.start()
+        time.sleep(0.3)
+        a.close()
+        thread.join()
+        """
+    )
+    assert other.is_busy(1.0)
+    lock_bytes(fd, fcntl.F_UNLCK)
+    os.close(fd)
+    other.finish(20)
+    assert other.get("new[0].shape") == (4,)
+
+
+def lock_bytes(fd: int, kind: int) -> None:
+    """Locks or unlocks all of a file, for this description of it."""
+    fcntl.fcntl(fd, 37, struct.pack("hhqqi4x", kind, os.SEEK_SET, 0, 0, 0))  # F_OFD_SETLK

@@ -225,9 +225,6 @@ def test_a_member_of_the_group_may_create_and_replace_as_well(root: Path, peer: 
 
 
 @needs_root
-@pytest.mark.xfail(
-    strict=True, reason="the umask takes the group's write bit from the root's .lock"
-)
 @pytest.mark.parametrize("mask", ["0o022", "0o077"])
 def test_the_first_one_s_umask_does_not_keep_the_group_from_changing_names(
     root: Path, peer: PeerMaker, mask: str
@@ -249,7 +246,6 @@ def test_the_first_one_s_umask_does_not_keep_the_group_from_changing_names(
 
 
 @needs_root
-@pytest.mark.xfail(strict=True, reason="a group is looked up by its name only", raises=KeyError)
 def test_a_group_may_be_a_number_without_a_name(root: Path) -> None:
     with ndshare.create("team", 3, persistent=True, permissions=0o660, group=TEAM) as a:
         assert Path(a.path).stat().st_gid == TEAM

@@ -25,6 +25,7 @@ using api::Segment;
 
 constexpr std::size_t kCopyPieceBytes = 256 << 10;
 constexpr std::uint32_t kCreatesPerSweep = 64;
+constexpr std::int64_t kOpenLockNs = 1'000'000'000;
 constexpr std::int64_t kOpenSliceNs = 80'000'000;
 
 std::string full_name_of(std::string_view name) {
@@ -77,6 +78,25 @@ void copy_in_pieces(std::byte* out, const std::byte* in, std::size_t bytes, auto
         in += piece;
         bytes -= piece;
         if (bytes > 0 && !progress()) return;
+    }
+}
+
+// false: its name has just gone, or went to other memory.
+bool is_live(const std::string& name, Segment& segment) {
+    const std::uint32_t state = sync::Atomics::load_seq_cst(segment.control().words().state);
+    if (state == layout::kLive) return true;
+    if (state == layout::kReplaced || state == layout::kUnlinked) return false;
+    throw CorruptBytes("\"" + name + "\" is in no state that this library knows");
+}
+
+// After a search: the next one need not search again, and the name is passed on when we let go.
+void take_name(const std::string& full_name, Segment& segment) {
+    if (segment.persistent()) return;
+    try {
+        api::NameChange change(full_name, platform::Deadline(0));
+        if (api::where_leads(full_name, segment.id()) == api::Leads::here) change.take(segment);
+    } catch (const std::exception&) {
+        // It works without; only the next opener is slower.
     }
 }
 
@@ -141,10 +161,12 @@ Array Array::make(std::string_view given, const Spec& spec,
                         "create with persistent=True");
         }
 
-        const auto adopt = [&](api::Found& current) {
+        // nullopt: the last holder let go between our look and our row; look again.
+        const auto adopt = [&](api::Found& current) -> std::optional<Array> {
             require_spec("create", name, spec, spec_of(current.description), true, true, true);
             auto segment =
                 Segment::attach(std::move(current.fd), current.id, current.description, true);
+            if (!is_live(name, *segment)) return std::nullopt;
             Array array(std::make_shared<Impl>(std::move(segment), name, true, options.spin));
             if (data) array.assign_bytes(*data);
             return array;
@@ -153,7 +175,7 @@ Array Array::make(std::string_view given, const Spec& spec,
         if (options.existing != Existing::replace) {
             if (auto current = api::find(full_name)) {
                 if (options.existing == Existing::error) throw existing_error(name, *current);
-                return adopt(*current);
+                if (auto adopted = adopt(*current)) return std::move(*adopted);
             }
         }
 
@@ -166,7 +188,10 @@ Array Array::make(std::string_view given, const Spec& spec,
             if (options.existing != Existing::replace) throw;
         }
         if (current && options.existing == Existing::error) throw existing_error(name, *current);
-        if (current && options.existing == Existing::adopt) return adopt(*current);
+        if (current && options.existing == Existing::adopt) {
+            // Nobody lets go of the name while we hold its lock.
+            if (auto adopted = adopt(*current)) return std::move(*adopted);
+        }
         const std::uint64_t generation =
             std::max(first_generation(),
                      current ? current->description.fields.generation + 1 : std::uint64_t{0});
@@ -174,7 +199,7 @@ Array Array::make(std::string_view given, const Spec& spec,
         Array array(std::make_shared<Impl>(segment, name, true, options.spin));
         if (data) array.impl_->saw(1);
         change.publish(segment->fd(), options.sharing.persistent);
-        if (!options.sharing.persistent) segment->set_named(true);
+        if (!options.sharing.persistent) segment->set_named();
         if (current) api::set_state(*current, layout::kReplaced);
         return array;
     });
@@ -186,9 +211,11 @@ Array Array::open(std::string_view given, const OpenOptions& options) {
         const std::string full_name =
             options.full_name.empty() ? full_name_of(name) : options.full_name;
         const platform::Deadline deadline(options.timeout.count());
+        // Also for timeout 0: a change of the name under way takes microseconds.
+        const platform::Deadline patient(std::max(options.timeout.count(), kOpenLockNs));
         std::optional<platform::FolderWatch> watch;
         for (;;) {
-            auto found = api::find(full_name);
+            auto found = api::find(full_name, patient);
             if (found) {
                 const Spec spec = spec_of(found->description);
                 if (options.expect) {
@@ -198,13 +225,12 @@ Array Array::open(std::string_view given, const OpenOptions& options) {
                 auto segment = Segment::attach(std::move(found->fd), found->id, found->description,
                                                options.writeable);
                 segment->require_attached();
-                // The last holder may have let go between our look and our row.
-                if (sync::Atomics::load_seq_cst(segment->control().words().state) !=
-                    layout::kLive) {
-                    continue;
+                // Not live: the last holder let go between our look and our row.
+                if (is_live(name, *segment)) {
+                    if (found->searched) take_name(full_name, *segment);
+                    return Array(std::make_shared<Impl>(std::move(segment), name, options.writeable,
+                                                        options.spin));
                 }
-                return Array(std::make_shared<Impl>(std::move(segment), name, options.writeable,
-                                                    options.spin));
             }
             if (deadline.passed()) {
                 throw Error(Errc::not_found, "open", name,
@@ -340,7 +366,7 @@ bool read_consistently(Impl& impl, Copy copy, Timeout timeout) {
             break;
     }
     impl.saw(version);
-    impl.refresh_bell(use);
+    impl.refresh_bell();
     return true;
 }
 
@@ -450,6 +476,7 @@ void Array::Write::end(bool commit) {
         }
         segment.write_local().release();
         sync::ring_armed(segment.control());
+        impl.refresh_bell();
     });
 }
 
@@ -479,7 +506,7 @@ std::uint64_t Array::seen() const noexcept { return impl_->seen.load(std::memory
 void Array::saw(std::uint64_t version) {
     const Impl::Use use(*impl_, "wait");
     impl_->saw(version);
-    impl_->refresh_bell(use);
+    impl_->refresh_bell();
 }
 
 std::optional<std::uint64_t> Array::wait(Timeout timeout, std::optional<std::uint64_t> since) {
@@ -494,12 +521,13 @@ std::optional<std::uint64_t> Array::wait(Timeout timeout, std::optional<std::uin
             case sync::WaitOutcome::incomplete:
                 throw incomplete("wait", impl_->name);
             case sync::WaitOutcome::timed_out:
+                impl_->refresh_bell();  // it may have rung for what was seen already
                 return std::nullopt;
             case sync::WaitOutcome::newer:
                 break;
         }
         impl_->saw(version);
-        impl_->refresh_bell(use);
+        impl_->refresh_bell();
         return version;
     });
 }
@@ -516,9 +544,14 @@ void Array::unlink() {
         const Impl::Use use(*impl_, "unlink");
         Segment& segment = use.segment();
         api::NameChange change(impl_->full_name);
+        try {
+            (void)change.find();  // a stale link is led to living memory first, perhaps to ours
+        } catch (const CorruptBytes&) {
+            // Not ours then; where_leads says so.
+        }
         if (api::where_leads(impl_->full_name, segment.id()) != api::Leads::here) return;
         change.remove();
-        segment.set_named(false);
+        segment.clear_named();
         sync::Atomics::store_release(segment.control().words().state,
                                      static_cast<std::uint32_t>(layout::kUnlinked));
     });

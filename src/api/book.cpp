@@ -46,14 +46,12 @@ void require_private(const Fd& folder, const std::string& path) {
     const auto status = platform::status_of(folder.get());
     const std::uint32_t uid = platform::identity().uid;
     if (status.uid != uid) {
-        throw Error(Errc::forbidden, "open", path,
-                    "the folder of names belongs to " + platform::user_name(status.uid) +
-                        ", not to " + platform::user_name(uid) +
-                        "; set NDSHARE_DIR to a folder of your own");
+        throw Refused("the folder of names, " + path + ", belongs to " +
+                      platform::user_name(status.uid) + ", not to " + platform::user_name(uid) +
+                      "; set NDSHARE_DIR to a folder of your own");
     }
     if ((status.mode & 0077U) != 0) {
-        throw Error(Errc::forbidden, "open", path,
-                    "the folder of names can be entered by others; chmod 700 it");
+        throw Refused("the folder of names, " + path + ", can be entered by others; chmod 700 it");
     }
 }
 
@@ -62,8 +60,8 @@ std::optional<Fd> open_user_folder(bool make) {
     const std::string base = base_folder();
     auto parent = platform::open_folder(-1, base, true);
     if (!parent) {
-        throw Error(Errc::forbidden, "open", base,
-                    "there is no such folder; set NDSHARE_DIR to one that can be written");
+        throw Refused("there is no folder " + base +
+                      " for names; set NDSHARE_DIR to one that can be written");
     }
     const std::string name = user_folder_name();
     if (make) platform::make_folder(parent->get(), name, 0700);
@@ -82,14 +80,14 @@ std::uint64_t id_of_base(const std::string& base) {
 void require_proc() {
     const auto& me = platform::identity();
     if (!me.proc_mounted) {
-        throw Error(Errc::forbidden, "open", "/proc",
-                    "/proc is not mounted, and names of kernel-held memory lead through it; mount "
-                    "it, or create with persistent=True");
+        throw Refused(
+            "/proc is not mounted, and names of kernel-held memory lead through it; mount "
+            "it, or create with persistent=True");
     }
     if (me.pid != me.pid_in_proc) {
-        throw Error(Errc::forbidden, "open", "/proc",
-                    "/proc shows another pid namespace than this process's own; mount a /proc of "
-                    "its own (unshare --mount-proc), or create with persistent=True");
+        throw Refused(
+            "/proc shows another pid namespace than this process's own; mount a /proc of "
+            "its own (unshare --mount-proc), or create with persistent=True");
     }
 }
 
@@ -106,18 +104,26 @@ OpenBook& open_book() {
     return *book;
 }
 
+struct KnownId {
+    std::mutex mutex;
+    std::string base = "\n";
+    std::uint64_t id = 0;
+};
+KnownId& known_id() {
+    static auto* known = new KnownId;
+    return *known;
+}
+
 // Asked while a book is being filled as well, hence a lock of its own.
 std::uint64_t current_book_id() {
-    static std::mutex mutex;
-    static std::string known_base = "\n";
-    static std::uint64_t known_id = 0;
     const std::string base = platform::environment("NDSHARE_DIR");
-    const std::lock_guard lock(mutex);
-    if (known_base != base) {
-        known_id = id_of_base(base_folder());
-        known_base = base;
+    KnownId& known = known_id();
+    const std::lock_guard lock(known.mutex);
+    if (known.base != base) {
+        known.id = id_of_base(base_folder());
+        known.base = base;
     }
-    return known_id;
+    return known.id;
 }
 
 // ---- what a descriptor leads to -----------------------------------------------------------------
@@ -173,14 +179,13 @@ std::optional<Found> examine_memory(Fd fd, const std::string& full_name, std::st
     return found;
 }
 
-Error cannot_follow(const std::string& full_name, std::uint32_t pid) {
-    return Error(Errc::forbidden, "open", full_name,
-                 "process " + std::to_string(pid) +
-                     " holds it, and the kernel does not let this process reach it. Causes: the "
-                     "holder dropped privileges or is not dumpable (PR_SET_DUMPABLE), has "
-                     "capabilities this process lacks, another group id, a user namespace above "
-                     "this one, or a security module (AppArmor, SELinux). Create it in the less "
-                     "privileged process, or with persistent=True");
+Refused cannot_follow(std::uint32_t pid) {
+    return Refused("process " + std::to_string(pid) +
+                   " holds it, and the kernel does not let this process reach it. Causes: the "
+                   "holder dropped privileges or is not dumpable (PR_SET_DUMPABLE), has "
+                   "capabilities this process lacks, another group id, a user namespace above "
+                   "this one, or a security module (AppArmor, SELinux). Create it in the less "
+                   "privileged process, or with persistent=True");
 }
 
 // What path (a link of the book, or /proc/pid/fd/fd) leads to: looked at before it is opened, since
@@ -203,7 +208,7 @@ std::optional<Found> follow_link(const Fd& folder, const std::string& file,
         std::uint32_t pid = 0, number = 0;
         const auto link = platform::read_link(folder.get(), file.c_str());
         if (link) platform::parse_descriptor_path(*link, pid, number);
-        throw cannot_follow(full_name, pid);
+        throw cannot_follow(pid);
     }
 }
 
@@ -321,8 +326,8 @@ std::optional<Root> open_root(bool make) {
     if (!chosen.empty()) {
         auto folder = platform::open_folder(-1, chosen, true);
         if (!folder && make) {
-            throw Error(Errc::forbidden, "create", chosen,
-                        "NDSHARE_ROOT names a folder that does not exist; make it first");
+            throw Refused("NDSHARE_ROOT names a folder that does not exist, " + chosen +
+                          "; make it first");
         }
         if (!folder) return std::nullopt;
         return Root{std::move(*folder), chosen};
@@ -349,11 +354,10 @@ std::optional<Found> find_file(const std::string& full_name) {
     } catch (const SystemError& e) {
         if (e.error != EACCES && e.error != EPERM && e.error != EROFS) throw;
         const auto status = platform::status_at(root->folder.get(), file);
-        throw Error(Errc::forbidden, "open", full_name,
-                    "the file belongs to " +
-                        platform::user_name(status ? status->uid : platform::identity().uid) +
-                        " and cannot be opened for reading and writing, which readers need as "
-                        "well; create it with permissions=0o660 and a group of both");
+        throw Refused("the file belongs to " +
+                      platform::user_name(status ? status->uid : platform::identity().uid) +
+                      " and cannot be opened for reading and writing, which readers need as "
+                      "well; create it with permissions=0o660 and a group of both");
     }
     if (!fd) return std::nullopt;
     const auto status = platform::status_of(fd->get());
@@ -412,11 +416,21 @@ std::string persistent_folder() {
     return chosen.empty() ? base_folder() + "/" + user_folder_name() + "/files" : chosen;
 }
 
-std::optional<Found> find(const std::string& full_name) {
+void lock_for_fork() {
+    open_book().mutex.lock();
+    known_id().mutex.lock();
+}
+
+void unlock_after_fork() noexcept {
+    known_id().mutex.unlock();
+    open_book().mutex.unlock();
+}
+
+std::optional<Found> find(const std::string& full_name, const platform::Deadline& deadline) {
     bool stale = false;
     if (auto found = look(full_name, stale)) return found;
     if (!stale) return std::nullopt;
-    return NameChange(full_name).find();
+    return NameChange(full_name, deadline).find();
 }
 
 std::string path_of(const Found& found) {
@@ -495,6 +509,20 @@ std::vector<std::string> names(const std::string& prefix) {
     return all;
 }
 
+namespace {
+// A replacement that was killed between its two names leaves a file that nobody would see.
+void sweep_half_published(const Fd& root) {
+    constexpr std::string_view kPrefix = ".swap-";
+    for (const auto& file : platform::list_folder(root.get())) {
+        if (!file.starts_with(kPrefix)) continue;
+        const std::uint64_t byte = std::strtoull(file.c_str() + kPrefix.size(), nullptr, 10);
+        const Fd lock_file = platform::open_or_make_file(root.get(), kLockFile, 0600);
+        if (platform::try_record_lock(lock_file.get(), byte))
+            platform::remove_name(root.get(), file);
+    }
+}
+}  // namespace
+
 void sweep_some_names() noexcept {
     constexpr std::size_t kLooksMax = 32;
     try {
@@ -512,8 +540,10 @@ void sweep_some_names() noexcept {
                 continue;
             }
             const auto target = platform::descriptor_target(pid, number);
-            if (!target || *target != memfd_target(name)) (void)find(name);
+            // Without waiting: somebody may be stopped in the middle of changing that name.
+            if (!target || *target != memfd_target(name)) (void)find(name, platform::Deadline(0));
         }
+        if (const auto root = open_root(false)) sweep_half_published(root->folder);
     } catch (const std::exception&) {
         // A look that failed; the next one will do.
     }
@@ -532,31 +562,37 @@ struct NameChange::Locked {
     Fd lock_file;
     std::unique_ptr<Segment::ClosedInChild> closed_in_child;
 
-    Locked(std::shared_ptr<Fd> where, std::uint64_t byte, std::uint32_t mode)
+    Locked(std::shared_ptr<Fd> where, std::uint64_t byte, std::uint32_t mode,
+           const platform::Deadline& deadline)
         : folder(std::move(where)),
           lock_file(platform::open_or_make_file(folder->get(), kLockFile, mode)),
           closed_in_child(std::make_unique<Segment::ClosedInChild>(lock_file.get())) {
+        platform::require_mode(lock_file.get(), mode);
         std::int64_t pause_ns = 100'000;
         while (!platform::try_record_lock(lock_file.get(), byte)) {
-            platform::sleep_ns(pause_ns);
+            if (deadline.passed()) {
+                throw TimedOut("another process is in the middle of changing this name (stopped?)");
+            }
+            platform::sleep_ns(std::min(pause_ns, deadline.left_ns()));
             pause_ns = std::min<std::int64_t>(pause_ns * 2, 20'000'000);
             check_interrupt();
         }
     }
 };
 
-NameChange::NameChange(const std::string& full_name) : full_name_(full_name) {
+NameChange::NameChange(const std::string& full_name, const platform::Deadline& deadline)
+    : full_name_(full_name) {
     const std::uint64_t byte = layout::hash_bytes(full_name) % kLockBytes;
     if (platform::identity().proc_mounted) {
         if (auto folder = book(true, true)) {
-            book_ = std::make_unique<Locked>(std::move(folder), byte, 0600);
+            book_ = std::make_unique<Locked>(std::move(folder), byte, 0600, deadline);
         }
     }
     if (auto root = open_root(false)) {
         const bool shared = !platform::environment("NDSHARE_ROOT").empty();
         try {
             root_ = std::make_unique<Locked>(std::make_shared<Fd>(std::move(root->folder)), byte,
-                                             shared ? 0660 : 0600);
+                                             shared ? 0660 : 0600, deadline);
         } catch (const SystemError& e) {
             // A root that can only be read: its names cannot change, and need no lock.
             if (e.error != EACCES && e.error != EROFS && e.error != EPERM) throw;
@@ -578,6 +614,7 @@ std::optional<Found> NameChange::find() const {
     std::uint32_t pid = 0, number = 0;
     if (found && platform::parse_descriptor_path(found->path, pid, number)) {
         const_cast<NameChange*>(this)->repoint(pid, number);
+        found->searched = true;
         return found;
     }
     platform::remove_name(book_->folder->get(), file);
@@ -596,6 +633,11 @@ void NameChange::repoint(std::uint32_t pid, std::uint32_t fd) {
     NDSHARE_FAULT_POINT("book.after_rename");
 }
 
+void NameChange::take(Segment& segment) {
+    repoint(platform::identity().pid_in_proc, static_cast<std::uint32_t>(segment.fd()));
+    segment.set_named();
+}
+
 void NameChange::publish(int fd, bool persistent) {
     const std::string file = persistent_file_name(full_name_);
     if (!persistent) {
@@ -607,13 +649,14 @@ void NameChange::publish(int fd, bool persistent) {
     }
     if (!root_) throw SystemError(EACCES, "open " + persistent_folder() + "/.lock");
     const int root = root_->folder->get();
-    const std::string unnamed = ".new-" + file;  // where the file system has no O_TMPFILE
     const std::string hidden =
         ".swap-" + std::to_string(layout::hash_bytes(full_name_) % kLockBytes);
-    platform::remove_name(root, hidden);
-    if (!platform::give_name(fd, root, unnamed, hidden)) throw SystemError(EEXIST, "link");
-    NDSHARE_FAULT_POINT("book.before_file_rename");
-    platform::rename_over(root, hidden, file);
+    if (!platform::give_name(fd, root, file)) {  // taken: over it, in one step
+        platform::remove_name(root, hidden);
+        if (!platform::give_name(fd, root, hidden)) throw SystemError(EEXIST, "link");
+        NDSHARE_FAULT_POINT("book.before_file_rename");
+        platform::rename_over(root, hidden, file);
+    }
     NDSHARE_FAULT_POINT("book.after_file_rename");
     if (book_) platform::remove_name(book_->folder->get(), layout::file_name(full_name_));
 }
@@ -633,8 +676,11 @@ bool NameChange::remove() {
 platform::Fd make_persistent_file(const std::string& full_name, std::uint32_t mode) {
     auto root = open_root(true);
     if (!root) throw SystemError(ENOENT, "open " + persistent_folder());
-    return platform::make_unnamed_file(root->folder.get(),
-                                       ".new-" + persistent_file_name(full_name), mode);
+    std::uint64_t random = 0;  // for file systems without O_TMPFILE: a name nobody else takes
+    platform::random_bytes(&random, sizeof random);
+    return platform::make_unnamed_file(
+        root->folder.get(), ".new-" + std::to_string(random) + persistent_file_name(full_name),
+        mode);
 }
 
 void pass_name_on(const Segment& segment) noexcept {
@@ -656,6 +702,7 @@ void pass_name_on(const Segment& segment) noexcept {
                 platform::status_behind(-1, platform::descriptor_path(peer.who.pid, peer.who.fd));
             if (status && MemoryId{status->device, status->inode} == segment.id()) {
                 change.repoint(peer.who.pid, peer.who.fd);
+                segment.name_heir(peer.row);
                 return;
             }
         }
@@ -670,6 +717,7 @@ void pass_name_on(const Segment& segment) noexcept {
             for (const auto& peer :
                  sync::living_peers(segment.fd(), segment.control(), layout::kRowCount)) {
                 change.repoint(peer.who.pid, peer.who.fd);
+                segment.name_heir(peer.row);
                 return;
             }
             return;

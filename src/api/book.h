@@ -26,6 +26,7 @@
 
 #include "api/segment.h"
 #include "layout/descriptor.h"
+#include "platform/clock.h"
 #include "platform/fd.h"
 #include "platform/folder_watch.h"
 
@@ -37,14 +38,19 @@ struct Found {
     MemoryId id;
     layout::Description description;
     std::uint64_t footprint_bytes = 0;
-    std::string path;  // /proc/pid/fd/fd, the file's, or the name of the book's link
+    std::string path;       // /proc/pid/fd/fd, the file's, or the name of the book's link
+    bool searched = false;  // its link was stale: whoever attaches should lead it to himself
     bool persistent() const { return (description.fields.flags & layout::kFlagPersistent) != 0; }
 };
 
 // nullopt: the name leads to no living memory. Errors: CorruptBytes, Error(forbidden).
 // Takes the name's lock only when its link is stale: then others may hold the memory still, and
 // the link is led to one of them, or removed.
-std::optional<Found> find(const std::string& full_name);
+// Errors also: TimedOut at the deadline, when another process is in the middle of changing the
+// name.
+std::optional<Found> find(
+    const std::string& full_name,
+    const platform::Deadline& deadline = platform::Deadline(platform::kForeverNs));
 
 // What numpy.load can open: /proc/pid/fd/fd, or the file.
 std::string path_of(const Found& found);
@@ -59,7 +65,8 @@ std::vector<std::string> names(const std::string& prefix);
 // Exclusive right to change one name, in both places.
 class NameChange {
  public:
-    explicit NameChange(const std::string& full_name);
+    explicit NameChange(const std::string& full_name, const platform::Deadline& deadline =
+                                                          platform::Deadline(platform::kForeverNs));
     ~NameChange();
     NameChange(const NameChange&) = delete;
 
@@ -68,8 +75,10 @@ class NameChange {
     // The name leads to fd (memory: of this process; persistent: its file) from now on, in one
     // step, whatever it led to before.
     void publish(int fd, bool persistent);
-    // Leads the name to another process's descriptor of the same memory.
+    // Leads the name to another descriptor of the same memory.
     void repoint(std::uint32_t pid, std::uint32_t fd);
+    // The same, to this process's own; it passes the name on when it lets go.
+    void take(Segment& segment);
     bool remove();  // false: there was none
 
  private:
@@ -84,6 +93,11 @@ platform::Fd make_persistent_file(const std::string& full_name, std::uint32_t mo
 // The process is about to let go of memory whose link leads here: to another holder with it, or
 // away with the name. Never throws; at worst the link is stale.
 void pass_name_on(const Segment& segment) noexcept;
+
+// fork() must not happen while another thread holds the book's mutexes: the child would find them
+// locked for ever. Called by the fork hooks.
+void lock_for_fork();
+void unlock_after_fork() noexcept;
 
 // Identifies the folder of names in use now: memory says which one it belongs to, so that two
 // NDSHARE_DIRs do not find each other's by searching processes.

@@ -49,6 +49,21 @@ class Category final : public std::error_category {
     }
 };
 
+// what() is a C string: a NUL in a refused name would end it.
+std::string printable(const std::string& text) {
+    static constexpr char kDigits[] = "0123456789abcdef";
+    std::string out;
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte >= 0x20 && byte != 0x7f) {
+            out += c;
+        } else {
+            out += {'\\', 'x', kDigits[byte >> 4], kDigits[byte & 15]};
+        }
+    }
+    return out;
+}
+
 }  // namespace
 
 const std::error_category& error_category() noexcept {
@@ -60,7 +75,7 @@ Error::Error(std::error_code code, std::string operation, std::string name, cons
     : std::system_error(code),
       operation_(std::move(operation)),
       name_(std::move(name)),
-      what_("[" + operation_ + "] \"" + name_ + "\": " + text) {}
+      what_("[" + operation_ + "] \"" + printable(name_) + "\": " + text) {}
 
 namespace api {
 namespace {
@@ -105,6 +120,10 @@ void rethrow_named(const char* operation, std::string_view name_view) {
         throw;
     } catch (const Invalid& e) {
         throw Error(Errc::invalid_argument, operation, name, e.what());
+    } catch (const Refused& e) {
+        throw Error(Errc::forbidden, operation, name, e.what());
+    } catch (const TimedOut& e) {
+        throw Error(Errc::timeout, operation, name, e.what());
     } catch (const NoRoom& e) {
         throw Error(Errc::out_of_memory, operation, name, e.what());
     } catch (const CorruptBytes& e) {

@@ -73,6 +73,8 @@ Array::Impl::Use::Use(Impl& impl, const char* operation) : impl_(impl) {
     }
 }
 
+Array::Impl::Use::Use(Impl& impl) : impl_(impl) {}
+
 void Array::Impl::close() noexcept {
     if (closed_.exchange(true, std::memory_order_seq_cst)) return;
     // Wakes this handle's own sleepers, if any (others look again and sleep on).
@@ -80,7 +82,7 @@ void Array::Impl::close() noexcept {
         sync::Ground::wake_all(segment_->control().words().version);
     }
     {
-        const std::lock_guard lock(bell_mutex_);
+        const std::lock_guard lock(api::bells_mutex());
         if (bell_) platform::ring_own(bell_->pipe);
     }
     leave();
@@ -143,7 +145,7 @@ int Array::Impl::bell(const Use& use) {
     api::Segment& segment = use.segment();
     int fd = -1;
     {
-        const std::lock_guard lock(bell_mutex_);
+        const std::lock_guard lock(api::bells_mutex());
         if (!bell_ || bell_->owner != segment.owner()) {
             segment.reserve_bells();
             Bell made{platform::make_bell_pipe(), 0, segment.owner()};
@@ -155,14 +157,15 @@ int Array::Impl::bell(const Use& use) {
         }
         fd = bell_->pipe.read_end.get();
     }
-    refresh_bell(use);
+    refresh_bell();
     return fd;
 }
 
-void Array::Impl::refresh_bell(const Use& use) {
+void Array::Impl::refresh_bell() {
     // Relaxed: a bell made meanwhile by another thread is refreshed by that thread.
-    if (!has_bell_.load(std::memory_order_relaxed)) return;
-    const std::lock_guard lock(bell_mutex_);
+    if (!has_bell_.load(std::memory_order_relaxed) || !enter()) return;
+    const Use use(*this);
+    const std::lock_guard lock(api::bells_mutex());
     if (!bell_ || bell_->owner != use.segment().owner()) return;
     platform::empty_bell(bell_->pipe);
     sync::arm_bell(use.segment().control(), bell_->index);

@@ -4,7 +4,6 @@
 #pragma once
 #include <atomic>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 
@@ -43,6 +42,7 @@ struct Array::Impl {
     class Use {
      public:
         Use(Impl& impl, const char* operation);
+        explicit Use(Impl& impl);  // REQUIRES: enter() said yes
         ~Use() { impl_.leave(); }
         Use(const Use&) = delete;
         api::Segment& segment() const { return *impl_.segment_; }
@@ -66,7 +66,7 @@ struct Array::Impl {
     // fileno(): made at the first call, again in a forked child.
     int bell(const Use& use);
     // The cursor moved: readable exactly while there is news.
-    void refresh_bell(const Use& use);
+    void refresh_bell();
 
  private:
     bool enter() noexcept;
@@ -81,8 +81,7 @@ struct Array::Impl {
         std::size_t index = 0;
         std::uint64_t owner = 0;  // of the process that claimed it
     };
-    std::mutex bell_mutex_;
-    std::optional<Bell> bell_;
+    std::optional<Bell> bell_;  // under api::bells_mutex()
     std::atomic<bool> has_bell_{false};
 };
 

@@ -72,10 +72,12 @@ Info describe(const api::Found& found, std::size_t prefix_bytes) {
     const std::uint64_t version = sync::Atomics::load_acquire(control.words().version);
     const std::uint64_t lock = sync::Atomics::load_acquire(control.words().lock);
     const bool held = sync::names_a_row(lock) && ground.owner_is_alive(lock);
+    // Odd and free is a verdict only if the word stood still while we looked at the lock.
+    const bool same = sync::Atomics::load_acquire(control.words().version) == version;
     info.counters["version"] = sync::completed(version);
     info.counters["peers"] = peers.size();
     info.counters["writing"] = held ? 1 : 0;
-    info.counters["incomplete"] = sync::is_odd(version) && !held ? 1 : 0;
+    info.counters["incomplete"] = sync::is_odd(version) && !held && same ? 1 : 0;
     return info;
 }
 

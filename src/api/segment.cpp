@@ -57,12 +57,14 @@ struct ForkHandler {
         for (Segment* segment : held().ending) step(*segment);
     }
     static void prepare() {
+        bells_mutex().lock();
+        lock_for_fork();
         held().mutex.lock();
         each([](Segment& s) { s.prepare_fork(); });
     }
     static void parent() {
         each([](Segment& s) { s.finish_fork_in_parent(); });
-        held().mutex.unlock();
+        unlock_all();
     }
     static void child() {
         platform::refresh_identity();
@@ -70,9 +72,19 @@ struct ForkHandler {
         for (const int fd : held().closed_in_child) platform::Fd{fd}.reset();
         held().closed_in_child.clear();
         platform::accept_fork();
+        unlock_all();
+    }
+    static void unlock_all() {
         held().mutex.unlock();
+        unlock_after_fork();
+        bells_mutex().unlock();
     }
 };
+
+std::mutex& bells_mutex() {
+    static auto* mutex = new std::mutex;
+    return *mutex;
+}
 
 std::shared_ptr<Segment> Segment::attach(platform::Fd fd, const MemoryId& id,
                                          layout::Description description, bool writeable) {
@@ -113,7 +125,7 @@ Segment::Segment(platform::Fd fd, const MemoryId& id, layout::Description descri
 }
 
 Segment::~Segment() {
-    if (named_.load(std::memory_order_relaxed)) pass_name_on(*this);
+    if (!lost_in_fork_ && !platform::was_forked_raw() && is_named()) pass_name_on(*this);
     const std::lock_guard lock(held().mutex);
     const auto found = held().segments.find(id_);
     if (found != held().segments.end() && found->second.first == this) {
@@ -125,6 +137,21 @@ Segment::~Segment() {
     unmap_all();
     if (!fd_is_still_ours()) (void)fd_.release();
     fd_.reset();
+}
+
+// The hint lies with the memory, since an heir does not know that it inherited: pass_name_on()
+// looks where the link really leads, so a wrong one costs a look, or a link that is found by
+// search.
+void Segment::set_named() { sync::Atomics::store_release(control_.words().named, owner()); }
+void Segment::name_heir(std::size_t row) const {
+    const std::uint64_t epoch = sync::Atomics::load_acquire(control_.row(row).epoch);
+    sync::Atomics::store_release(control_.words().named, sync::owner_word(row, epoch));
+}
+void Segment::clear_named() {
+    sync::Atomics::store_release(control_.words().named, std::uint64_t{0});
+}
+bool Segment::is_named() const {
+    return !persistent() && sync::Atomics::load_acquire(control_.words().named) == owner();
 }
 
 void Segment::require_attached() const {
@@ -221,7 +248,6 @@ void Segment::finish_fork_in_child() noexcept {
     NDSHARE_FAULT_POINT_QUIET("fork.in_child");
     write_local_.reset();
     attrs_local_.reset();
-    named_ = false;
     try {
         if (!child_fd_) throw Invalid("no description");
         // An inherited mapping would keep the parent's row locked after the parent's death.
@@ -262,7 +288,10 @@ void hand_over_all_names() noexcept {
         }
     }
     for (auto& segment : living) {
-        if (segment->named_.exchange(false)) pass_name_on(*segment);
+        if (!segment->lost_in_fork_ && segment->is_named()) {
+            pass_name_on(*segment);
+            segment->clear_named();
+        }
     }
 }
 

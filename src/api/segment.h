@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "layout/control.h"
@@ -58,8 +59,11 @@ class Segment : public std::enable_shared_from_this<Segment> {
     void reserve_attrs();
     // All bells do.
     void reserve_bells();
-    // The book's link leads to this process: somebody must take it over at the end.
-    void set_named(bool named) { named_.store(named, std::memory_order_relaxed); }
+    // The book's link leads to this process, which passes it on at the end; to that row; to nobody.
+    void set_named();
+    void name_heir(std::size_t row) const;
+    void clear_named();
+    bool is_named() const;
 
     // While one lives, a fork() in another thread closes the child's copy of fd.
     class ClosedInChild {
@@ -99,12 +103,15 @@ class Segment : public std::enable_shared_from_this<Segment> {
     sync::Ground ground_;
     // Relaxed: changed only by a forked child while it has one thread.
     std::atomic<std::uint64_t> owner_{0};
-    std::atomic<bool> named_{false};
     bool lost_in_fork_ = false;
     sync::LocalLock write_local_, attrs_local_;
     platform::Fd child_fd_;  // between prepare and the two finishes
     std::uint64_t child_owner_ = 0;
 };
+
+// Guards every handle's bell; one for all, so that the fork hooks can hold it. Taken before all
+// others.
+std::mutex& bells_mutex();
 
 // Before exit: names that lead to this process pass to other holders.
 void hand_over_all_names() noexcept;

@@ -27,6 +27,16 @@ struct CorruptBytes : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+// Something is there and may not be used, or a place is missing; the text has the remedy.
+struct Refused : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+// It did not come free in time.
+struct TimedOut : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
 // Not enough room, found out before asking the kernel; the text has the numbers and the remedy.
 struct NoRoom : std::runtime_error {
     using std::runtime_error::runtime_error;

@@ -34,7 +34,7 @@ struct ControlWords {
     Word64 version;    // odd: a write runs or was left; completed writes = version / 2
     Word64 lock;       // 0, or sync/write_lock.h's owner: row + 1, contended, epoch of the row
     Word32 turn;       // a reader's request for quiet, sync/read_turn.h
-    Word32 need_wake;  // 0, or which version somebody sleeps on; the waker clears it
+    Word32 need_wake;  // 1: somebody sleeps on version; a writer clears it
     Word32 need_ring;  // 1: a bell is armed; the ringer clears it
     Word32 state;      // kBuilding, kLive, kReplaced, kUnlinked
     std::uint8_t pad0[32];
@@ -46,7 +46,8 @@ struct ControlWords {
     // Peers' line.
     Word32 row_high_water;   // rows below it are reserved memory and may be in use
     Word32 bell_high_water;  // the same for bells
-    std::uint8_t pad2[56];
+    Word64 named;            // owner word of the process that the name's link leads to; a hint
+    std::uint8_t pad2[48];
     std::uint8_t reserved[320];
 };
 static_assert(sizeof(ControlWords) == 512, "bump kLayoutVersion");
@@ -60,6 +61,7 @@ static_assert(offsetof(ControlWords, attrs_lock) == 72, "bump kLayoutVersion");
 static_assert(offsetof(ControlWords, attrs_bytes) == 80, "bump kLayoutVersion");
 static_assert(offsetof(ControlWords, row_high_water) == 128, "bump kLayoutVersion");
 static_assert(offsetof(ControlWords, bell_high_water) == 132, "bump kLayoutVersion");
+static_assert(offsetof(ControlWords, named) == 136, "bump kLayoutVersion");
 static_assert(std::is_trivially_copyable_v<ControlWords>);
 static_assert(std::has_unique_object_representations_v<ControlWords>, "a hole between the words");
 

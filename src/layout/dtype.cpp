@@ -34,13 +34,14 @@ constexpr std::array<NamedCode, 15> kNumpyNames{{{"bool", "b1"},
                                                  {"byte", "i1"}}};
 
 // Types of the package ml_dtypes; NumPy itself has no letter for them.
-constexpr std::array<std::string_view, 16> kMlNames{"bfloat16",       "float8_e3m4",
+constexpr std::array<std::string_view, 18> kMlNames{"bfloat16",       "float8_e3m4",
                                                     "float8_e4m3",    "float8_e4m3b11fnuz",
                                                     "float8_e4m3fn",  "float8_e4m3fnuz",
                                                     "float8_e5m2",    "float8_e5m2fnuz",
                                                     "float8_e8m0fnu", "float6_e2m3fn",
                                                     "float6_e3m2fn",  "float4_e2m1fn",
-                                                    "int2",           "int4",
+                                                    "int1",           "int2",
+                                                    "int4",           "uint1",
                                                     "uint2",          "uint4"};
 
 struct Scalar {

@@ -9,12 +9,13 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <climits>
 #include <cstdio>
 #include <memory>
 
 #include "base/check.h"
-#include "base/fault.h"
+#include "platform/process.h"
 
 namespace ndshare::platform {
 namespace {
@@ -143,26 +144,45 @@ Fd open_or_make_file(int folder, const std::string& name, std::uint32_t mode) {
 }
 
 Fd make_unnamed_file(int folder, const std::string& hidden_name, std::uint32_t mode) {
-    int fd = openat(folder, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, mode);
-    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT)) {
+    int fd = -1;
+    if (identity().proc_mounted) {
+        fd = openat(folder, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, mode);
+        const bool cannot = errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT;
+        if (fd < 0 && !cannot) throw SystemError(errno, "open(O_TMPFILE)");
+    }
+    if (fd < 0) {
         fd = openat(folder, hidden_name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     }
-    if (fd < 0) throw SystemError(errno, "open(O_TMPFILE)");
+    if (fd < 0) throw SystemError(errno, "open " + hidden_name);
     return Fd(fd);
 }
 
-bool give_name(int fd, int folder, const std::string& hidden_name, const std::string& name) {
-    int result = 0;
-    if (status_of(fd).link_count == 0) {
+bool give_name(int fd, int folder, const std::string& name) {
+    const auto status = status_of(fd);
+    if (status.link_count == 0) {
         char path[64];
         std::snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-        result = linkat(AT_FDCWD, path, folder, name.c_str(), AT_SYMLINK_FOLLOW);
+        if (linkat(AT_FDCWD, path, folder, name.c_str(), AT_SYMLINK_FOLLOW) == 0) return true;
     } else {
-        result = renameat2(folder, hidden_name.c_str(), folder, name.c_str(), RENAME_NOREPLACE);
+        // It has a name of its own already: found by what it is, since only that cannot be wrong.
+        for (const auto& hidden : list_folder(folder)) {
+            const auto other = status_at(folder, hidden);
+            if (!other || other->inode != status.inode || other->device != status.device) continue;
+            if (renameat2(folder, hidden.c_str(), folder, name.c_str(), RENAME_NOREPLACE) == 0) {
+                return true;
+            }
+            break;
+        }
     }
-    if (result == 0) return true;
     if (errno == EEXIST) return false;
     throw SystemError(errno, "link");
+}
+
+void require_mode(int fd, std::uint32_t mode) noexcept {
+    struct stat status{};
+    if (fstat(fd, &status) == 0 && status.st_uid == geteuid() && (status.st_mode & 0777U) != mode) {
+        (void)!fchmod(fd, mode);
+    }
 }
 
 void set_owner_and_mode(int fd, std::optional<std::uint32_t> gid, std::uint32_t mode) {
@@ -175,8 +195,12 @@ std::optional<std::uint32_t> group_id(const std::string& group_name) {
     group entry{};
     group* found = nullptr;
     getgrnam_r(group_name.c_str(), &entry, buffer.data(), buffer.size(), &found);
-    if (found == nullptr) return std::nullopt;
-    return found->gr_gid;
+    if (found != nullptr) return found->gr_gid;
+    std::uint32_t number = 0;  // a number, also one that has no name
+    const char* end = group_name.data() + group_name.size();
+    const auto parsed = std::from_chars(group_name.data(), end, number);
+    if (group_name.empty() || parsed.ec != std::errc() || parsed.ptr != end) return std::nullopt;
+    return number;
 }
 
 std::string user_name(std::uint32_t uid) {

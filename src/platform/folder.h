@@ -42,11 +42,13 @@ bool remove_name(int folder, const std::string& name);  // false: there was none
 // A file for reading and writing; nullopt: none there. Not a device, FIFO or lease is waited for.
 std::optional<Fd> open_file(int folder, const char* name, bool follow_link);
 Fd open_or_make_file(int folder, const std::string& name, std::uint32_t mode);
-// A file without a name (O_TMPFILE; where the file system cannot, a hidden one named hidden_name),
-// and the step that gives it one.
+// A file without a name (O_TMPFILE; where the file system or a missing /proc stands in the way, one
+// named hidden_name), and the step that gives it one.
 Fd make_unnamed_file(int folder, const std::string& hidden_name, std::uint32_t mode);
 // false: the name is taken.
-bool give_name(int fd, int folder, const std::string& hidden_name, const std::string& name);
+bool give_name(int fd, int folder, const std::string& name);
+// Where the file is ours and has another mode (the umask took some bits).
+void require_mode(int fd, std::uint32_t mode) noexcept;
 void set_owner_and_mode(int fd, std::optional<std::uint32_t> gid, std::uint32_t mode);
 
 std::optional<std::uint32_t> group_id(const std::string& group_name);

@@ -17,44 +17,45 @@ class LocalLock {
  public:
     bool held_by_this_thread() const noexcept {
         // Relaxed: only this thread ever stores its own number.
-        return holder_.load(std::memory_order_relaxed) == this_thread();
+        return (holder_.load(std::memory_order_relaxed) & ~kSlept) == this_thread();
     }
     // false: timed out. mistake: the text when this thread holds it already.
     bool acquire(Patience& patience, const char* mistake) {
         if (held_by_this_thread()) throw Invalid(mistake);
-        if (try_acquire() || patience.spin_until([&] { return try_acquire(); })) return true;
+        if (try_acquire(0) || patience.spin_until([&] { return try_acquire(0); })) return true;
         for (;;) {
-            // SYNC(local-lock-sleep): the flag first, then the look; release looks at the flag
-            // last.
-            sleepers_.store(true, std::memory_order_seq_cst);
-            const std::uint32_t seen = holder_.load(std::memory_order_seq_cst);
+            std::uint32_t seen = holder_.load(std::memory_order_acquire);
             if (seen == 0) {
-                if (try_acquire()) return true;
+                // Others may sleep still: whoever slept takes the word as slept on, and wakes.
+                if (try_acquire(kSlept)) return true;
                 continue;
             }
             if (patience.over()) return false;
+            if ((seen & kSlept) == 0) {
+                if (!holder_.compare_exchange_strong(seen, seen | kSlept)) continue;
+                seen |= kSlept;
+            }
             platform::futex_wait(word(), seen, patience.next_slice_ns());
             patience.ask_whether_to_go_on();
         }
     }
     void release() noexcept {
-        // SYNC(local-lock): the next holder sees what we did. SYNC(local-lock-sleep)
-        holder_.store(0, std::memory_order_seq_cst);
-        if (sleepers_.load(std::memory_order_seq_cst) &&
-            sleepers_.exchange(false, std::memory_order_seq_cst)) {
-            platform::futex_wake_all(word());
-        }
+        // SYNC(local-lock): the next holder sees what we did.
+        const std::uint32_t seen = holder_.exchange(0, std::memory_order_acq_rel);
+        if ((seen & kSlept) != 0) platform::futex_wake_all(word());
     }
-    void reset() noexcept {
-        holder_.store(0, std::memory_order_relaxed);
-        sleepers_.store(false, std::memory_order_relaxed);
-    }
+    void reset() noexcept { holder_.store(0, std::memory_order_relaxed); }
 
  private:
-    bool try_acquire() noexcept {
+    // In the word itself, as in WriteLock: a flag beside it could be taken by a late releaser from
+    // a thread that is about to sleep on the next holder.
+    static constexpr std::uint32_t kSlept = std::uint32_t{1} << 31;
+
+    bool try_acquire(std::uint32_t slept) noexcept {
         std::uint32_t expected = 0;
         // SYNC(local-lock)
-        return holder_.compare_exchange_strong(expected, this_thread(), std::memory_order_acquire);
+        return holder_.compare_exchange_strong(expected, this_thread() | slept,
+                                               std::memory_order_acquire);
     }
     std::uint32_t* word() noexcept { return reinterpret_cast<std::uint32_t*>(&holder_); }
     static std::uint32_t this_thread() noexcept {
@@ -64,7 +65,6 @@ class LocalLock {
         return number;
     }
     std::atomic<std::uint32_t> holder_{0};
-    std::atomic<bool> sleepers_{false};
 };
 
 }  // namespace ndshare::sync

@@ -26,8 +26,8 @@ class ReadTurn {
     // Lets a reader that asked go first, once: until it is done, or stands still for a slice in
     // which it could have copied (can_begin(): no living writer is inside), or our own time is
     // over. Writers call it before they take the lock, readers before they ask.
-    template <class CanBegin>
-    void let_pass(Patience& patience, CanBegin can_begin) {
+    template <class Quiet>
+    void let_pass(Patience& patience, Quiet quiet) {
         // SYNC(read-turn): relaxed would do; a late look lets one more write go first.
         std::uint32_t seen = ground_.load_acquire(word_);
         const std::uint32_t nonce = seen >> kNonceShift;
@@ -36,12 +36,12 @@ class ReadTurn {
                 if (!ground_.compare_exchange(word_, seen, seen | kAwaited)) continue;
                 seen |= kAwaited;
             }
-            const bool could_begin = can_begin();
+            const std::uint64_t before = quiet();
             const std::int64_t slice_ns = patience.turn_slice_ns();
             ground_.sleep(word_, seen, slice_ns);
             patience.ask_whether_to_go_on();
             const std::uint32_t now = ground_.load_acquire(word_);
-            if (now == seen && could_begin && slice_ns == kSliceFirstNs && can_begin()) {
+            if (now == seen && before != 0 && slice_ns == kSliceFirstNs && quiet() == before) {
                 clear(seen);
                 return;
             }

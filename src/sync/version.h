@@ -43,7 +43,7 @@ class Version {
     // ---- writing --------------------------------------------------------------------------------
     // false: timed out. From here to finish() or leave() the caller is alone with the memory.
     bool lock(std::uint64_t me, Patience& patience) {
-        turn_.let_pass(patience, [this] { return !lock_.held_by_the_living(); });
+        turn_.let_pass(patience, [this] { return quiet(); });
         return lock_.acquire(me, patience);
     }
     void unlock(std::uint64_t me) noexcept { lock_.release(me); }
@@ -62,13 +62,14 @@ class Version {
     std::uint64_t finish(std::uint64_t me) noexcept {
         NDSHARE_FAULT_POINT_QUIET("version.before_even");
         const std::uint64_t even = (ground_.load_relaxed(words_.version) | 1) + 1;
+        const bool slept = take_sleep_flag();
         // SYNC(version-even): makes the bytes visible to whoever sees the even word. As a locked
         // instruction it also drains the non-temporal stores that large copies use.
         // SYNC(need-wake): the word first, then the look whether somebody sleeps.
         ground_.exchange_seq_cst(words_.version, even);
         NDSHARE_FAULT_POINT_QUIET("version.after_even");
         lock_.release(me);
-        wake_sleepers(even);
+        wake_sleepers(slept);
         return completed(even);
     }
     // Gives up: the word stays odd, everybody is told until a write completes.
@@ -76,22 +77,9 @@ class Version {
         // The word stays the same, so a sleeper that looked before and lies down after this is not
         // woken: it finds out at the end of its slice.
         NDSHARE_FAULT_POINT_QUIET("version.before_leave");
-        const std::uint64_t left = ground_.load_relaxed(words_.version);  // ours alone
+        const bool slept = take_sleep_flag();
         lock_.release(me);
-        wake_sleepers(left);
-    }
-    // now: the word that we stored; sleepers on it wait for the next one.
-    void wake_sleepers(std::uint64_t now) noexcept {
-        // SYNC(need-wake): if the sleeper's flag is not seen here, it sees our word.
-        std::uint32_t flag = ground_.load_seq_cst(words_.need_wake);
-        if (flag == 0) return;
-        // A flag for our own word or a later one is not ours to clear: who raised it may not be
-        // asleep yet, and waits for a later writer's wake. Lost CAS: raised anew, for a later one.
-        if (static_cast<std::int32_t>(flag - sleep_flag(now)) < 0) {
-            ground_.compare_exchange(words_.need_wake, flag, std::uint32_t{0});
-        }
-        NDSHARE_FAULT_POINT_QUIET("version.before_wake");
-        ground_.wake_all(words_.version);
+        wake_sleepers(slept);
     }
 
     // ---- reading --------------------------------------------------------------------------------
@@ -139,7 +127,7 @@ class Version {
     // Asks the next finish for a wake; false: the word is no longer seen, do not sleep.
     bool announce_sleep(std::uint64_t seen) {
         // SYNC(need-wake): the flag first, then the look at the word.
-        ground_.store_seq_cst(words_.need_wake, sleep_flag(seen));
+        ground_.store_seq_cst(words_.need_wake, std::uint32_t{1});
         return ground_.load_seq_cst(words_.version) == seen;
     }
 
@@ -147,9 +135,20 @@ class Version {
     static constexpr int kOptimisticAttempts = 3;
     enum class Slept { once, as_needed };
 
-    // What a sleeper leaves in need_wake: which word it sleeps on; never 0.
-    static constexpr std::uint32_t sleep_flag(std::uint64_t word) {
-        return static_cast<std::uint32_t>(word << 1) | 1;
+    // For ReadTurn::let_pass.
+    std::uint64_t quiet() { return lock_.held_by_the_living() ? 0 : load() + 1; }
+    // Under the lock and before the new word is out: whoever raised the flag sleeps on an older
+    // word and gets our wake. Nobody clears it later, when it may be a sleeper's on the new word
+    // already; one flag too many costs the next writer one wake.
+    bool take_sleep_flag() noexcept {
+        return ground_.load_seq_cst(words_.need_wake) != 0 &&
+               ground_.exchange_seq_cst(words_.need_wake, std::uint32_t{0}) != 0;
+    }
+    void wake_sleepers(bool slept) noexcept {
+        // SYNC(need-wake): if the sleeper's flag is not seen here, it sees our word.
+        if (!slept && ground_.load_seq_cst(words_.need_wake) == 0) return;
+        NDSHARE_FAULT_POINT_QUIET("version.before_wake");
+        ground_.wake_all(words_.version);
     }
 
     // One copy, once nobody writes. timed_out: torn, or still being written when patience is over
@@ -193,7 +192,7 @@ class Version {
         for (;;) {
             while (!turn_.ask(nonce)) {
                 if (patience.over()) return ReadOutcome::timed_out;
-                turn_.let_pass(patience, [this] { return !lock_.held_by_the_living(); });
+                turn_.let_pass(patience, [this] { return quiet(); });
             }
             const ReadOutcome outcome = attempt_read(copy, patience, version, Slept::as_needed,
                                                      [this] { turn_.progress(); });

@@ -11,11 +11,11 @@ namespace {
 using layout::Descriptor;
 
 constexpr const char* kPieces[] = {
-    "[",    "]",    "(",         ")",     ",",        ", ",  "'",        "\"",    "\\",
-    "'a'",  "'b'",  "''",        "'<f4'", "'|u1'",    "'O'", "'S0'",     "'U4'",  "(2,)",
-    "(2, 3)", "(0,)", "7",       "()",    "[('a', ",  ")]",  "bfloat16", "<",     ">",
-    "=",    "|",    "f8",        "c16",   "M8[ns]",   "T",   "V",        "S",     "2147483648",
-    "99999999999", "größe", " ", "float64"};
+    "[",        "]",    "(",      ")",          ",",           ", ",    "'",       "\"",
+    "\\",       "'a'",  "'b'",    "''",         "'<f4'",       "'|u1'", "'O'",     "'S0'",
+    "'U4'",     "(2,)", "(2, 3)", "(0,)",       "7",           "()",    "[('a', ", ")]",
+    "bfloat16", "<",    ">",      "=",          "|",           "f8",    "c16",     "M8[ns]",
+    "T",        "V",    "S",      "2147483648", "99999999999", "größe", " ",       "float64"};
 
 }  // namespace
 
@@ -28,15 +28,18 @@ std::uint64_t Mutator::next() {
 }
 
 std::uint64_t Mutator::odd_number() {
-    static constexpr std::uint64_t kOdd[] = {0,     1,      2,          7,          64,
-                                             65,    301,    302,        3072,       3073,
-                                             4095,  4096,   4097,       8192,       61440,
-                                             65536, 1 << 20, 0x7fffffff, 0x80000000, 0xffffffff};
+    static constexpr std::uint64_t kOdd[] = {
+        0,    1,    2,    7,    64,    65,    301,     302,        3072,       3073,
+        4095, 4096, 4097, 8192, 61440, 65536, 1 << 20, 0x7fffffff, 0x80000000, 0xffffffff};
     switch (below(4)) {
-        case 0: return kOdd[below(std::size(kOdd))];
-        case 1: return ~kOdd[below(std::size(kOdd))];
-        case 2: return std::uint64_t{1} << below(64);
-        default: return next();
+        case 0:
+            return kOdd[below(std::size(kOdd))];
+        case 1:
+            return ~kOdd[below(std::size(kOdd))];
+        case 2:
+            return std::uint64_t{1} << below(64);
+        default:
+            return next();
     }
 }
 
@@ -50,9 +53,14 @@ void Mutator::flip_bits(std::string& input) {
 void Mutator::cut_or_grow(std::string& input) {
     const std::size_t at = below(input.size() + 1);
     switch (below(3)) {
-        case 0: input.resize(at); break;
-        case 1: input.erase(at, below(100)); break;
-        default: input.insert(at, below(100), static_cast<char>(next()));
+        case 0:
+            input.resize(at);
+            break;
+        case 1:
+            input.erase(at, below(100));
+            break;
+        default:
+            input.insert(at, below(100), static_cast<char>(next()));
     }
 }
 
@@ -66,9 +74,14 @@ void Mutator::edit_field(std::string& input) {
     std::uint64_t value = 0;
     std::memcpy(&value, input.data() + at, width);
     switch (below(3)) {
-        case 0: value += odd_number(); break;
-        case 1: value -= odd_number(); break;
-        default: value = odd_number();
+        case 0:
+            value += odd_number();
+            break;
+        case 1:
+            value -= odd_number();
+            break;
+        default:
+            value = odd_number();
     }
     std::memcpy(input.data() + at, &value, width);
     if (below(8) != 0) input[0] = static_cast<char>(kRightChecksum | kOwnSize | (next() & 3));
@@ -95,10 +108,17 @@ std::string Mutator::descriptor_from(const std::vector<std::string>& all) {
     }
     for (std::size_t k = below(4) + 1; k > 0; --k) {
         switch (below(6)) {
-            case 0: flip_bits(input); break;
-            case 1: cut_or_grow(input); break;
-            case 2: edit_text(input); break;
-            default: edit_field(input);
+            case 0:
+                flip_bits(input);
+                break;
+            case 1:
+                cut_or_grow(input);
+                break;
+            case 2:
+                edit_text(input);
+                break;
+            default:
+                edit_field(input);
         }
     }
     return input;

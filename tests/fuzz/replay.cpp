@@ -1,4 +1,5 @@
-// Replays the corpus, then tries inputs made from it by a seed: fuzzing where there is no libFuzzer.
+// Replays the corpus, then tries inputs made from it by a seed: fuzzing where there is no
+// libFuzzer.
 //
 //   ndshare_fuzz_replay FOLDER            the corpus and 200 000 mutations
 //   ndshare_fuzz_replay FOLDER --canary   with a careless reader: must find something, else fails
@@ -67,7 +68,8 @@ void write_corpus(const std::filesystem::path& folder) {
     record.page_bytes = 65536;
     record.persistent = true;
     write_input(folder / "record.bin", input_of(record));
-    write_input(folder / "dimensions.bin", input_of(plan_of("u1", std::vector<std::int64_t>(64, 1))));
+    write_input(folder / "dimensions.bin",
+                input_of(plan_of("u1", std::vector<std::int64_t>(64, 1))));
     write_input(folder / "long_dtype.bin", input_of(plan_of(support::long_dtype(3100), {2})));
     write_input(folder / "title.txt", "[(('a title', 'a'), '<f4'), ('b', [('c', '|S3')], (2, 3))]");
     write_input(folder / "bfloat16.txt", "[('w', 'bfloat16', (3,)), (\"it's\", '>U7')]");

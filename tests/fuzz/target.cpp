@@ -47,8 +47,8 @@ Description believe(std::string_view page, std::string_view text) {
     found.fields = support::fields_of(page);
     const Descriptor& d = found.fields;
     if (std::memcmp(d.magic, layout::kMagic, sizeof d.magic) != 0) throw CorruptBytes("magic");
-    found.dtype = d.dtype_bytes <= layout::kDtypeInlineBytes ? page.substr(sizeof d, d.dtype_bytes)
-                                                             : text;
+    found.dtype =
+        d.dtype_bytes <= layout::kDtypeInlineBytes ? page.substr(sizeof d, d.dtype_bytes) : text;
     if (support::checksum_of(d, found.dtype) != d.checksum) throw CorruptBytes("checksum");
     found.name.assign(d.name, std::min<std::size_t>(d.name_bytes, sizeof d.name));
     found.shape.assign(d.shape, d.shape + std::min<std::size_t>(d.dim_count, layout::kDimsMax));

@@ -75,6 +75,51 @@ TEST(Timeout, ends_a_lock_while_a_reader_stands_still) {
     EXPECT_TRUE(holds(explore(kPlan, 150, waits_under_a_long_write(wait))));
 }
 
+// ---- what is noticed without a wake -------------------------------------------------------------
+
+// One writer that gives up or is killed; waiters for ever, who must learn of it within a slice.
+Setup somebody_leaves(bool give_up) {
+    return [=](World& world) {
+        auto truth = watch(world);
+        auto left_ns = std::make_shared<std::int64_t>(0);
+        world.spawn({.name = "writer", .row = 0}, [&world, truth, left_ns, give_up](Process& who) {
+            Peer<SimGround>(world, *truth, who).write(give_up, 2000);
+            *left_ns = world.now_ns();
+        });
+        for (std::size_t row = 1; row < 3; ++row) {
+            world.spawn({.name = "waiter", .row = row, .may_be_killed = false},
+                        [=, &world](Process& who) {
+                            Peer<SimGround> peer(world, *truth, who);
+                            auto patience = peer.patient();
+                            std::uint64_t version = 0;
+                            // Killed before its odd word it leaves nothing to learn.
+                            while (world.last(peer.words().version) == 0) {
+                                if (world.kill_count() > 0) return;
+                                world.pause();
+                            }
+                            const auto outcome = peer.version().wait_newer(0, patience, version);
+                            if (outcome == sync::WaitOutcome::newer) return;
+                            const std::int64_t gone_ns = give_up ? *left_ns : world.last_kill_ns();
+                            const std::int64_t late_ns = world.now_ns() - gone_ns;
+                            if (gone_ns != 0 && late_ns > sync::kSliceMaxNs + 5 * kSlackNs) {
+                                world.violate("was noticed after " +
+                                              std::to_string(late_ns / 1'000'000) + " ms");
+                            }
+                        });
+        }
+    };
+}
+
+TEST(Timeout, a_write_that_is_given_up_is_noticed_within_a_slice) {
+    EXPECT_TRUE(holds(explore(kPlan, 1500, somebody_leaves(true))));
+}
+
+TEST(Timeout, a_killed_writer_is_noticed_within_a_slice) {
+    Plan plan = kPlan;
+    plan.kills = 1;
+    EXPECT_TRUE(holds(explore(plan, 1500, somebody_leaves(false))));
+}
+
 // ---- canary -------------------------------------------------------------------------------------
 
 // Sleeps that are longer than asked for.

@@ -73,11 +73,6 @@ TEST(VersionWait, no_wake_up_is_lost_among_several_writers) {
     EXPECT_TRUE(holds(explore({.slices = Slices::never}, 30000, setup)));
 }
 
-TEST(VersionWait, a_write_that_is_given_up_wakes_every_waiter) {
-    const Plan plan{.slices = Slices::never};
-    EXPECT_TRUE(holds(explore(plan, 30000, one_writer<SimGround>(1, 2, true))));
-}
-
 TEST(VersionWait, slices_end_every_wait) {
     EXPECT_TRUE(holds(explore({.slices = Slices::when_idle}, 15000, one_writer<SimGround>(4, 2))));
     EXPECT_TRUE(

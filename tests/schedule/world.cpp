@@ -44,6 +44,7 @@ void World::reset(const Plan& plan, Choices& choices, bool tracing) {
     steps_ = 0;
     skipped_ns_ = 0;
     kill_count_ = 0;
+    last_kill_ns_ = 0;
     verdict_ = Verdict::good;
     violation_.clear();
     end_check_ = nullptr;
@@ -155,6 +156,7 @@ void World::maybe_kill() {
 
 void World::kill(Process& victim) {
     ++kill_count_;
+    last_kill_ns_ = now_ns();
     victim.state = Process::State::killed;
     leave_row(victim);
     if (tracing_) lines_.push_back({steps_, victim.number, "IS KILLED", nullptr, 0, 0});

@@ -114,6 +114,7 @@ class World {
         return 1 + skipped_ns_ + static_cast<std::int64_t>(steps_) * plan_.ns_a_step;
     }
     int kill_count() const { return kill_count_; }
+    std::int64_t last_kill_ns() const { return last_kill_ns_; }
     bool holder_lives(std::uint64_t owner) const;
     std::uint64_t last(const auto& word) { return Memory::last(&word, sizeof word); }
     const std::deque<Process>& processes() const { return processes_; }
@@ -170,6 +171,7 @@ class World {
     std::uint64_t steps_ = 0;
     std::int64_t skipped_ns_ = 0;  // in which everybody slept
     int kill_count_ = 0;
+    std::int64_t last_kill_ns_ = 0;
     Verdict verdict_ = Verdict::good;
     std::string violation_;
     std::function<void()> end_check_, step_look_;

@@ -62,7 +62,8 @@ inline std::string forged_page(layout::Descriptor d, std::string_view dtype) {
     d.checksum = checksum_of(d, dtype);
     std::string page(layout::kDescriptorPageBytes, '\0');
     std::memcpy(page.data(), &d, sizeof d);
-    std::memcpy(page.data() + sizeof d, dtype.data(), std::min(dtype.size(), page.size() - sizeof d));
+    std::memcpy(page.data() + sizeof d, dtype.data(),
+                std::min(dtype.size(), page.size() - sizeof d));
     return page;
 }
 

@@ -113,8 +113,9 @@ TEST(Descriptor, keeps_its_flags) {
 }
 
 TEST(Descriptor, of_a_long_dtype_has_its_text_in_pages_of_its_own) {
-    for (const std::size_t bytes : {kDtypeInlineBytes - 40, kDtypeInlineBytes + 1, std::size_t{4096},
-                                    std::size_t{4097}, std::size_t{20000}, std::size_t{50000}}) {
+    for (const std::size_t bytes :
+         {kDtypeInlineBytes - 40, kDtypeInlineBytes + 1, std::size_t{4096}, std::size_t{4097},
+          std::size_t{20000}, std::size_t{50000}}) {
         const ArrayPlan plan = plan_of(long_dtype(bytes), {3});
         const Descriptor d = describe(plan);
         const bool is_long = plan.dtype.size() > kDtypeInlineBytes;

@@ -47,8 +47,8 @@ TEST(Name, a_namespace_goes_before_it) {
 }
 
 TEST(Name, a_bad_namespace_is_named_as_such) {
-    for (const std::string& name_space : {std::string("/x"), std::string(101, 'x'),
-                                          std::string("a\nb"), std::string("..")}) {
+    for (const std::string& name_space :
+         {std::string("/x"), std::string(101, 'x'), std::string("a\nb"), std::string("..")}) {
         try {
             (void)full_name(name_space, "a");
             FAIL() << name_space << " was accepted";

@@ -94,9 +94,10 @@ TEST(Npy, every_length_around_a_page_boundary_is_right) {
         const std::string descr = "[('" + std::string(3900 + extra, 'x') + "', '<f4')]";
         const std::string header = make_npy_header(descr, false, {1});
         (void)read_preamble(header);  // checks its own length
-        const bool fits = 10 + std::strlen("{'descr': , 'fortran_order': False, 'shape': (1,), }\n") +
-                              descr.size() <=
-                          kHeaderStepBytes;
+        const bool fits =
+            10 + std::strlen("{'descr': , 'fortran_order': False, 'shape': (1,), }\n") +
+                descr.size() <=
+            kHeaderStepBytes;
         EXPECT_EQ(header.size(), fits ? kHeaderStepBytes : 2 * kHeaderStepBytes);
     }
 }
