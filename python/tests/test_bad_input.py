@@ -32,27 +32,17 @@ CREATE_AND_OPEN: list[Callable[[Any], object]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(
-            case,
-            marks=pytest.mark.xfail(
-                case == "NUL", strict=True, reason="the text of the error ends at the NUL"
-            ),
-        )
-        for case in BAD_NAMES
-    ],
-)
+@pytest.mark.parametrize("case", BAD_NAMES)
 def test_a_name_that_cannot_be_is_refused_by_every_operation(case: str) -> None:
     name, remedy = BAD_NAMES[case]
-    with refused(ValueError, "create", name, remedy):
+    shown = name.replace("\0", r"\x00").replace("\n", r"\x0a")
+    with refused(ValueError, "create", shown, remedy):
         ndshare.create(name, 3)
-    with refused(ValueError, "open", name, remedy):
+    with refused(ValueError, "open", shown, remedy):
         ndshare.open(name)
-    with refused(ValueError, "info", name, remedy):
+    with refused(ValueError, "info", shown, remedy):
         ndshare.info(name)
-    with refused(ValueError, "unlink", name, remedy):
+    with refused(ValueError, "unlink", shown, remedy):
         ndshare.unlink(name, missing_ok=True)
     assert ndshare.ls() == []
 

@@ -239,7 +239,7 @@ def test_close_does_not_keep_the_interpreter_from_a_thread_that_changes_the_same
     assert other.is_busy(1.0)
     lock_bytes(fd, fcntl.F_UNLCK)
     os.close(fd)
-    other.finish(20)
+    other.finish(10)
     assert other.get("new[0].shape") == (4,)
 
 

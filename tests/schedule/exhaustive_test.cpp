@@ -129,7 +129,7 @@ TEST(Exhaustive, one_write_wakes_two_waiters) {
 
 TEST(Exhaustive, two_writes_wake_two_waiters) {
     const Plan plan{.slices = Slices::never};
-    EXPECT_TRUE(holds_always(plan, 4, one_writer_and_waiters<SimGround>(2, 2)));
+    EXPECT_TRUE(holds_always(plan, 3, one_writer_and_waiters<SimGround>(2, 2)));
 }
 
 // ---- canary -------------------------------------------------------------------------------------
