@@ -37,7 +37,11 @@ struct ArrayHandle {
         return view;
     }
     void close() {
-        if (array) array->close();
+        if (array) {
+            // Closing may pass the name on, under a lock whose holder may need the GIL.
+            const nb::gil_scoped_release released;
+            array->close();
+        }
         view.reset();
     }
 };
@@ -285,7 +289,11 @@ void init_array(nb::module_& m) {
         .def("wait", &wait, nb::arg("timeout").none() = nb::none(), nb::kw_only(),
              nb::arg("since").none() = nb::none())
         .def("fileno", [](ArrayHandle& h) { return h.get().fileno(); })
-        .def("unlink", [](ArrayHandle& h) { h.get().unlink(); })
+        .def("unlink",
+             [](ArrayHandle& h) {
+                 const nb::gil_scoped_release released;
+                 h.get().unlink();
+             })
         .def("close", &ArrayHandle::close)
         .def("_attrs_json", [](ArrayHandle& h) { return h.get().attrs_json(); })
         .def("_update_attrs", &update_attrs);

@@ -27,7 +27,11 @@ nb::object steal_or_throw(PyObject* object) {
 }
 
 void drop_lease(PyObject* capsule) {
-    delete static_cast<std::shared_ptr<std::byte>*>(PyCapsule_GetPointer(capsule, kLeaseName));
+    auto* lease =
+        static_cast<std::shared_ptr<std::byte>*>(PyCapsule_GetPointer(capsule, kLeaseName));
+    // The last lease lets the memory go, which may wait for a lock whose holder needs the GIL.
+    const nb::gil_scoped_release released;
+    delete lease;
 }
 
 bool is_plain_number(PyArray_Descr* descr) {

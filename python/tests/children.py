@@ -22,7 +22,8 @@ from typing import Any
 ANSWER_SECONDS = 60.0  # far from what an answer needs: only a hang meets it
 
 _SERVE = r"""
-import json, os, sys, traceback
+import ctypes, json, os, sys
+ctypes.CDLL(None).prctl(1, 9)  # ends with the tests, however these end
 import numpy as np
 import ndshare
 answers = os.fdopen(os.dup(1), "w", buffering=1)

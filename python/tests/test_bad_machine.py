@@ -56,7 +56,6 @@ def test_without_proc_kernel_memory_is_refused(peer: PeerMaker, tmp_path: Path) 
 
 
 @needs_mounts
-@pytest.mark.xfail(strict=True, reason="a persistent file gets its name through /proc/self/fd")
 def test_without_proc_persistent_files_are_the_way_that_is_named(
     peer: PeerMaker, tmp_path: Path
 ) -> None:

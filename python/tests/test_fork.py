@@ -245,9 +245,6 @@ BUSY = {
 
 
 @pytest.mark.parametrize("busy", BUSY)
-@pytest.mark.xfail(
-    strict=False, reason="the book's mutex of another thread stays locked; close() keeps the GIL"
-)
 def test_a_fork_while_threads_work_leaves_a_child_that_works(script: Script, busy: str) -> None:
     script(
         HEAD

@@ -212,10 +212,6 @@ def test_a_signal_does_not_leave_a_write_half_done(peer: PeerMaker) -> None:
     assert len(set(values.tolist())) == 1
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="close() waits for the name's lock with the GIL, which the lock's holder needs",
-)
 def test_close_does_not_keep_the_interpreter_from_a_thread_that_changes_the_same_name(
     peer: PeerMaker, tmp_path: Path
 ) -> None:

@@ -26,9 +26,12 @@ TEAM = 54322  # a group that has no name
 def root(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A root on disk that everybody may reach."""
     folder = Path(tempfile.mkdtemp(prefix="ndshare-test-"))
-    folder.chmod(0o777)
-    monkeypatch.setenv("NDSHARE_ROOT", str(folder))
-    yield folder
+    (folder / "root").mkdir()
+    for one in (folder, folder / "root"):
+        one.chmod(0o777)
+    monkeypatch.setenv("NDSHARE_DIR", str(folder))
+    monkeypatch.setenv("NDSHARE_ROOT", str(folder / "root"))
+    yield folder / "root"
     shutil.rmtree(folder)
 
 

@@ -154,6 +154,7 @@ Array Array::make(std::string_view given, const Spec& spec,
                           std::to_string(plan.data_bytes));
         }
         api::require_attrs(options.attrs_json);
+        if (!options.sharing.persistent) api::require_proc();
         if (!options.sharing.persistent && !platform::is_dumpable()) {
             throw Error(Errc::forbidden, "create", name,
                         "no other process could open it: this one is not dumpable (it changed its "
@@ -233,6 +234,7 @@ Array Array::open(std::string_view given, const OpenOptions& options) {
                 }
             }
             if (deadline.passed()) {
+                api::require_proc();  // else it may be there and not to be seen
                 throw Error(Errc::not_found, "open", name,
                             "nothing has this name" +
                                 std::string(options.timeout.count() > 0 ? " yet" : "") +

@@ -29,6 +29,7 @@ using platform::Fd;
 constexpr const char* kLockFile = ".lock";
 constexpr std::uint64_t kLockBytes = std::uint64_t{1} << 20;  // one for each hash of a name
 constexpr std::string_view kFileSuffix = ".npy";
+constexpr std::int64_t kPassOnNs = 1'000'000'000;
 constexpr std::string_view kMemfdPrefix = "/memfd:ndshare:";
 
 // ---- folders ------------------------------------------------------------------------------------
@@ -77,7 +78,12 @@ std::uint64_t id_of_base(const std::string& base) {
     return layout::mix(status->device ^ layout::mix(status->inode)) | 1;
 }
 
-void require_proc() {
+bool is_proc_usable() {
+    const auto& me = platform::identity();
+    return me.proc_mounted && me.pid == me.pid_in_proc;
+}
+
+void check_proc() {
     const auto& me = platform::identity();
     if (!me.proc_mounted) {
         throw Refused(
@@ -291,7 +297,7 @@ bool is_deleted(const Fd& folder) { return platform::status_of(folder.get()).lin
 
 // nullptr: there is none, and none is wanted.
 std::shared_ptr<Fd> book(bool make, bool check_deleted) {
-    require_proc();
+    if (!is_proc_usable()) return nullptr;
     const std::string base = platform::environment("NDSHARE_DIR");
     OpenBook& open = open_book();
     const std::lock_guard lock(open.mutex);
@@ -583,10 +589,8 @@ struct NameChange::Locked {
 NameChange::NameChange(const std::string& full_name, const platform::Deadline& deadline)
     : full_name_(full_name) {
     const std::uint64_t byte = layout::hash_bytes(full_name) % kLockBytes;
-    if (platform::identity().proc_mounted) {
-        if (auto folder = book(true, true)) {
-            book_ = std::make_unique<Locked>(std::move(folder), byte, 0600, deadline);
-        }
+    if (auto folder = book(true, true)) {
+        book_ = std::make_unique<Locked>(std::move(folder), byte, 0600, deadline);
     }
     if (auto root = open_root(false)) {
         const bool shared = !platform::environment("NDSHARE_ROOT").empty();
@@ -641,7 +645,7 @@ void NameChange::take(Segment& segment) {
 void NameChange::publish(int fd, bool persistent) {
     const std::string file = persistent_file_name(full_name_);
     if (!persistent) {
-        require_proc();
+        check_proc();
         if (!book_) throw SystemError(ENOENT, "open " + book_folder());
         repoint(platform::identity().pid_in_proc, static_cast<std::uint32_t>(fd));
         if (root_) platform::remove_name(root_->folder->get(), file);
@@ -686,7 +690,8 @@ platform::Fd make_persistent_file(const std::string& full_name, std::uint32_t mo
 void pass_name_on(const Segment& segment) noexcept {
     try {
         const std::string& name = segment.description().name;
-        NameChange change(name);
+        // Not for ever: whoever closes must not hang on a process that is stopped in a change.
+        NameChange change(name, platform::Deadline(kPassOnNs));
         if (where_leads(name, segment.id()) != Leads::here) return;
         const auto folder = book(false, false);
         if (!folder) return;
@@ -729,6 +734,8 @@ void pass_name_on(const Segment& segment) noexcept {
 }
 
 std::uint64_t book_id() { return current_book_id(); }
+
+void require_proc() { check_proc(); }
 
 void set_state(const Found& found, std::uint32_t state) {
     const auto& fields = found.description.fields;

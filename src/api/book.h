@@ -99,6 +99,9 @@ void pass_name_on(const Segment& segment) noexcept;
 void lock_for_fork();
 void unlock_after_fork() noexcept;
 
+// Refused where names of kernel-held memory cannot work: /proc is absent or another namespace's.
+void require_proc();
+
 // Identifies the folder of names in use now: memory says which one it belongs to, so that two
 // NDSHARE_DIRs do not find each other's by searching processes.
 std::uint64_t book_id();

@@ -108,6 +108,7 @@ Info info(std::string_view name) {
             layout::full_name(platform::environment("NDSHARE_NAMESPACE"), name);
         const auto found = api::find(full_name);
         if (!found) {
+            api::require_proc();
             throw Error(Errc::not_found, "info", std::string(name),
                         "nothing has this name; see `ndshare ls`");
         }
