@@ -22,4 +22,5 @@ else
 fi
 echo "installing:$missing"
 $as_root apt-get update -qq
-DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null
+export DEBIAN_FRONTEND=noninteractive
+$as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null

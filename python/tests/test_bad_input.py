@@ -252,9 +252,10 @@ def test_attributes_that_are_too_large() -> None:
 )
 def test_attributes_that_are_no_json(value: Any) -> None:
     a = ndshare.create("attrs", 3, attrs={"x": 1})
-    with refused((TypeError, ValueError), "attrs", "attrs", "JSON values"):  # type: ignore[arg-type]
+    bad = (TypeError, ValueError)
+    with refused(bad, "attrs", "attrs", "JSON values"):  # type: ignore[arg-type]
         a.attrs["y"] = value
-    with refused((TypeError, ValueError), "create", "other", "JSON values"):  # type: ignore[arg-type]
+    with refused(bad, "create", "other", "JSON values"):  # type: ignore[arg-type]
         ndshare.create("other", 3, attrs={"y": value})
     assert dict(a.attrs) == {"x": 1}
 

@@ -241,8 +241,8 @@ def test_kills_in_the_middle_of_everything_else_leave_names_that_work(
         nursery.finish(60)
         with ndshare.open("kept") as b:
             assert b[0] == 1
-        me, text = (dict(kept.attrs)[key] for key in ("me", "text"))
-        assert len(text) == me % 5000
+        snapshot = dict(kept.attrs)
+        assert len(snapshot["text"]) == snapshot["me"] % 5000
     nursery.do("require_alive(); [kill(pid) for pid in list(living)]")
     end = time.monotonic() + 30
     while ndshare.info("kept").counters["peers"] > 1 and time.monotonic() < end:

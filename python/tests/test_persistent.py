@@ -9,6 +9,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -130,7 +131,9 @@ def test_adopt_joins_a_file(root: Path) -> None:
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_plain_numpy_works_on_the_file(root: Path, order: str) -> None:
     values = np.arange(6.0).reshape(2, 3)
-    with ndshare.create("plain", data=values, order=order, persistent=True) as a:  # type: ignore[call-overload]
+    any_order: Any = order
+    made = ndshare.create("plain", data=values, order=any_order, persistent=True)
+    with made as a:
         mapped = np.load(a.path, mmap_mode="r+")
         mapped[1, 2] = 50
         assert a.array[1, 2] == 50

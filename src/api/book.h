@@ -52,6 +52,11 @@ std::optional<Found> find(
     const std::string& full_name,
     const platform::Deadline& deadline = platform::Deadline(platform::kForeverNs));
 
+// The two halves of find(), for NameChange: the fast path in both places (stale: a link is there,
+// or no book, so that memory may live that it did not find), and the search of all processes.
+std::optional<Found> look(const std::string& full_name, bool& stale);
+std::optional<Found> search_processes(const std::string& full_name);
+
 // What numpy.load can open: /proc/pid/fd/fd, or the file.
 std::string path_of(const Found& found);
 

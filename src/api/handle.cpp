@@ -105,6 +105,7 @@ void Array::Impl::go_on(const char* operation, bool check_name) {
 }
 
 bool Array::Impl::is_replaced(api::Segment& segment) const {
+    // SYNC(state): early news; where it is missing the book is asked.
     if (sync::Atomics::load_acquire(segment.control().words().state) == layout::kReplaced) {
         return true;
     }

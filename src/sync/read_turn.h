@@ -66,6 +66,7 @@ class ReadTurn {
         ground_.compare_exchange(word_, seen, next);  // lost: somebody set kAwaited; next time
     }
     void done() {
+        // SYNC(read-turn): writers that see the turn end begin after our copy.
         std::uint32_t seen = ground_.load_acquire(word_);
         while (is_mine(seen)) {
             if (!ground_.compare_exchange(word_, seen, std::uint32_t{0})) continue;

@@ -34,7 +34,7 @@ class Version {
     std::uint64_t load() const { return ground_.load_acquire(words_.version); }
     // Invariant 2: odd, and nobody living inside.
     bool is_incomplete() {
-        const std::uint64_t seen = load();
+        const std::uint64_t seen = load();  // SYNC(version-held): before the look at the lock
         if (!is_odd(seen) || lock_.held_by_the_living()) return false;
         // The lock was free while the word was seen: if it still is the same, nobody is finishing.
         return load() == seen;

@@ -1,4 +1,4 @@
-// tests/process/fault_world.h: a book of its own, children with a fault planned, and what must hold
+// process/fault_world.h: a book of its own, children with a fault planned, and what must hold
 // for the survivors whatever happened to them.
 #pragma once
 #include <sys/types.h>
