@@ -118,6 +118,7 @@ void set_item(ArrayHandle& handle, nb::handle key, nb::handle value) {
     }
     const nb::object prepared =
         handle.get().writeable() ? prepare_value(value, view) : nb::borrow(value);
+    if (at.is(nb::ellipsis())) require_broadcast(prepared, view);  // refused before it counts
     auto writing = begin_write(handle, forever, key.is(nb::ellipsis()));
     if (PyObject_SetItem(view.ptr(), at.ptr(), prepared.ptr()) == 0) return writing.commit();
     // NumPy refused the index or the shape before it stored a byte.

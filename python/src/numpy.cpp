@@ -34,6 +34,14 @@ void drop_lease(PyObject* capsule) {
     delete lease;
 }
 
+std::string shape_text(PyArrayObject* array) {
+    std::string text = "(";
+    for (int k = 0; k < PyArray_NDIM(array); ++k) {
+        text += (k == 0 ? "" : ",") + std::to_string(PyArray_DIM(array, k));
+    }
+    return text + (PyArray_NDIM(array) == 1 ? ",)" : ")");
+}
+
 bool is_plain_number(PyArray_Descr* descr) {
     return PyTypeNum_ISNUMBER(descr->type_num) || PyTypeNum_ISBOOL(descr->type_num);
 }
@@ -119,6 +127,22 @@ nb::object prepare_value(nb::handle value, nb::handle view) {
     }
     Py_INCREF(wanted);
     return steal_or_throw(PyArray_FromAny(value.ptr(), wanted, 0, 0, NPY_ARRAY_FORCECAST, nullptr));
+}
+
+void require_broadcast(nb::handle value, nb::handle target) {
+    if (!PyArray_Check(value.ptr())) return;
+    PyArrayObject* from = as_array(value);
+    PyArrayObject* to = as_array(target);
+    const int from_count = PyArray_NDIM(from), to_count = PyArray_NDIM(to);
+    bool fits = true;
+    for (int k = 1; k <= from_count; ++k) {
+        const npy_intp extent = PyArray_DIM(from, from_count - k);
+        fits = fits && (extent == 1 || (k <= to_count && extent == PyArray_DIM(to, to_count - k)));
+    }
+    if (fits) return;
+    throw nb::value_error(("could not broadcast input array from shape " + shape_text(from) +
+                           " into shape " + shape_text(to))
+                              .c_str());
 }
 
 bool takes_bytes(nb::handle out, nb::handle view) {

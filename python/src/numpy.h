@@ -29,6 +29,8 @@ nb::object detach(nb::object selection);
 bool names_fields(nb::handle key, nb::handle view);
 // value as something whose assignment can fail only before a byte is stored.
 nb::object prepare_value(nb::handle value, nb::handle view);
+// Throws ValueError, as NumPy would, when value cannot be spread over target's shape.
+void require_broadcast(nb::handle value, nb::handle target);
 // Can out take the array's bytes in one piece? Throws TypeError or ValueError when it cannot take
 // them at all.
 bool takes_bytes(nb::handle out, nb::handle view);

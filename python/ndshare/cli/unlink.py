@@ -15,7 +15,17 @@ def unlink(
 ) -> None:
     """Remove names. Whoever holds the memory keeps it; files of persistent arrays are deleted."""
     with one_line_errors():
-        for name in names:
-            ndshare.unlink(name, missing_ok=missing_ok)
+        done: list[str] = []
+        first: Exception | None = None
+        for name in names:  # all of them, as rm does; the first refusal is the exit code's
+            try:
+                ndshare.unlink(name, missing_ok=missing_ok)
+                done.append(name)
+            except Exception as error:
+                if first is not None:
+                    typer.echo(f"ndshare: {first}", err=True)
+                first = error
         if json:
-            print_json({"unlinked": names})
+            print_json({"unlinked": done})
+        if first is not None:
+            raise first
