@@ -126,7 +126,7 @@ struct WritesInPlace : SimGround {
 };
 TEST(AttrsCellCanary, a_length_in_the_place_that_is_read_is_caught) {
     EXPECT_TRUE(
-        is_caught(explore({}, 2000, writers_and_readers<WritesInPlace>(1)), "a text was read"));
+        is_caught(hunt({}, 2000, writers_and_readers<WritesInPlace>(1)), "a text was read"));
 }
 
 // The reader does not look at the count again.
@@ -148,7 +148,7 @@ struct TrustsItsFirstLook : SimGround {
 };
 TEST(AttrsCellCanary, a_reader_that_does_not_look_again_is_caught) {
     EXPECT_TRUE(
-        is_caught(explore({}, 4000, writers_and_readers<TrustsItsFirstLook>(1)), "text was read"));
+        is_caught(hunt({}, 4000, writers_and_readers<TrustsItsFirstLook>(1)), "text was read"));
 }
 
 struct ForgetsReleaseFence : SimGround {
@@ -157,7 +157,7 @@ struct ForgetsReleaseFence : SimGround {
 };
 TEST(AttrsCellCanary, a_missing_release_fence_is_caught_under_weak_memory) {
     EXPECT_TRUE(is_caught(
-        explore({.weak_memory = true}, 8000, writers_and_readers<ForgetsReleaseFence>(1, true)),
+        hunt({.weak_memory = true}, 8000, writers_and_readers<ForgetsReleaseFence>(1, true)),
         "text was read"));
 }
 
@@ -167,7 +167,7 @@ struct ForgetsAcquireFence : SimGround {
 };
 TEST(AttrsCellCanary, a_missing_acquire_fence_is_caught_under_weak_memory) {
     EXPECT_TRUE(is_caught(
-        explore({.weak_memory = true}, 8000, writers_and_readers<ForgetsAcquireFence>(1, true)),
+        hunt({.weak_memory = true}, 8000, writers_and_readers<ForgetsAcquireFence>(1, true)),
         "text was read"));
 }
 
@@ -181,7 +181,7 @@ struct RelaxedCount : SimGround {
 };
 TEST(AttrsCellCanary, a_relaxed_count_is_caught_under_weak_memory) {
     EXPECT_TRUE(
-        is_caught(explore({.weak_memory = true}, 8000, writers_and_readers<RelaxedCount>(1, true)),
+        is_caught(hunt({.weak_memory = true}, 8000, writers_and_readers<RelaxedCount>(1, true)),
                   "text was read"));
 }
 

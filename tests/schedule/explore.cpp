@@ -55,10 +55,13 @@ std::string describe(Verdict verdict, const std::string& how) {
 }  // namespace
 
 Found explore(const Plan& plan, int runs, const Setup& setup) {
+    return hunt(plan, std::max(runs / kRunsDivisor, 1), setup);
+}
+
+Found hunt(const Plan& plan, int runs, const Setup& setup) {
     const auto only = number_from("NDSHARE_SCHEDULE_SEED");
     const auto factor = number_from("NDSHARE_SCHEDULE_RUNS").value_or(1);
-    const std::uint64_t last =
-        static_cast<std::uint64_t>(std::max(runs / kRunsDivisor, 1)) * factor;
+    const std::uint64_t last = static_cast<std::uint64_t>(runs) * factor;
     Found found;
     for (std::uint64_t seed = only.value_or(1); seed <= only.value_or(last); ++seed) {
         SeededChoices choices(seed);

@@ -18,6 +18,10 @@
 namespace ndshare::schedule {
 namespace {
 
+#if defined(__SANITIZE_THREAD__)
+constexpr unsigned kLivesOfTsanFiber = 500;
+#endif
+
 // Itanium C++ ABI: Exception Handling, 2.2.2. The type is opaque in <cxxabi.h>.
 void* exception_globals() noexcept { return abi::__cxa_get_globals(); }
 
@@ -60,8 +64,12 @@ void Fiber::prepare(std::function<void()> body) {
     // Frames that were left for ever are still marked there.
     ASAN_UNPOISON_MEMORY_REGION(stack_, stack_bytes_);
 #elif defined(__SANITIZE_THREAD__)
-    if (sanitizer_fiber_ != nullptr) __tsan_destroy_fiber(sanitizer_fiber_);
-    sanitizer_fiber_ = __tsan_create_fiber(0);
+    // Making one takes long. Each life that is left in the middle leaves its frames on the shadow
+    // stack of 65536, so now and then there has to be a new one.
+    if (prepared_count_++ % kLivesOfTsanFiber == 0) {
+        if (sanitizer_fiber_ != nullptr) __tsan_destroy_fiber(sanitizer_fiber_);
+        sanitizer_fiber_ = __tsan_create_fiber(0);
+    }
 #endif
     if (getcontext(&context_) != 0) std::abort();
     context_.uc_stack.ss_sp = stack_;

@@ -40,6 +40,7 @@ class Fiber {
     } exceptions_;
     void* sanitizer_stack_ = nullptr;  // ASan's
     void* sanitizer_fiber_ = nullptr;  // TSan's
+    unsigned prepared_count_ = 0;
 };
 
 }  // namespace ndshare::schedule

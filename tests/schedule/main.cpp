@@ -3,7 +3,8 @@
 
 #if defined(__SANITIZE_ADDRESS__)
 // A virtual process that is killed destroys nothing on its stack: that is the point, not a leak.
-extern "C" const char* __asan_default_options();
+// Visible: the sanitizer's runtime is another library.
+extern "C" __attribute__((visibility("default"))) const char* __asan_default_options();
 extern "C" const char* __asan_default_options() { return "detect_leaks=0"; }
 #endif
 

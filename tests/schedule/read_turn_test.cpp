@@ -275,7 +275,7 @@ struct LetsNobodyPass : SimGround {
 TEST(ReadTurnCanary, a_writer_that_lets_nobody_pass_is_caught) {
     const Shape shape{.writers = 1, .writes_max = 30};
     EXPECT_TRUE(is_caught(
-        explore(kPatient, 4000, one_reader_under_writers_that_never_pause<LetsNobodyPass>(shape)),
+        hunt(kPatient, 4000, one_reader_under_writers_that_never_pause<LetsNobodyPass>(shape)),
         "writes went before it"));
 }
 
@@ -299,8 +299,8 @@ struct NeverLosesPatience : SimGround {
 };
 TEST(ReadTurnCanary, a_writer_that_waits_for_a_stopped_reader_is_caught) {
     const Plan plan{.slices = Slices::by_clock, .steps_max = 50'000, .ns_a_step = 300'000};
-    EXPECT_TRUE(is_caught(explore(plan, 2000, a_reader_that_stops<NeverLosesPatience>(12)),
-                          "does not end"));
+    EXPECT_TRUE(
+        is_caught(hunt(plan, 2000, a_reader_that_stops<NeverLosesPatience>(12)), "does not end"));
 }
 
 // done() that wakes nobody.
@@ -312,8 +312,8 @@ struct GoesSilently : SimGround {
 };
 TEST(ReadTurnCanary, a_reader_that_goes_without_a_wake_is_caught) {
     const Plan plan{.slices = Slices::never};
-    EXPECT_TRUE(is_caught(explore(plan, 3000, readers_that_ask_and_die<GoesSilently>()),
-                          "everybody sleeps"));
+    EXPECT_TRUE(
+        is_caught(hunt(plan, 3000, readers_that_ask_and_die<GoesSilently>()), "everybody sleeps"));
 }
 
 }  // namespace

@@ -141,7 +141,7 @@ TEST(TimeoutCanary, a_wait_that_oversleeps_is_caught) {
             world.require(world.now_ns() < kTimeoutNs + kSlackNs, "a wait took too long");
         });
     };
-    EXPECT_TRUE(is_caught(explore(kPlan, 10, setup), "took too long"));
+    EXPECT_TRUE(is_caught(hunt(kPlan, 10, setup), "took too long"));
 }
 
 }  // namespace

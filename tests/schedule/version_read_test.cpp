@@ -210,7 +210,7 @@ struct ForgetsOdd : SimGround {
     }
 };
 TEST(VersionReadCanary, a_write_without_the_odd_word_is_caught) {
-    EXPECT_TRUE(is_caught(explore({}, 3000, writers_and_readers<ForgetsOdd>({})), "torn copy"));
+    EXPECT_TRUE(is_caught(hunt({}, 3000, writers_and_readers<ForgetsOdd>({})), "torn copy"));
 }
 
 struct ForgetsReleaseFence : SimGround {
@@ -218,8 +218,8 @@ struct ForgetsReleaseFence : SimGround {
     void fence_release() const {}
 };
 TEST(VersionReadCanary, a_missing_release_fence_is_caught_under_weak_memory) {
-    EXPECT_TRUE(is_caught(explore({.weak_memory = true}, 6000,
-                                  writers_and_readers<ForgetsReleaseFence>({.trust_doubt = false})),
+    EXPECT_TRUE(is_caught(hunt({.weak_memory = true}, 6000,
+                               writers_and_readers<ForgetsReleaseFence>({.trust_doubt = false})),
                           "torn copy"));
 }
 
@@ -228,8 +228,8 @@ struct ForgetsAcquireFence : SimGround {
     void fence_acquire() const {}
 };
 TEST(VersionReadCanary, a_missing_acquire_fence_is_caught_under_weak_memory) {
-    EXPECT_TRUE(is_caught(explore({.weak_memory = true}, 6000,
-                                  writers_and_readers<ForgetsAcquireFence>({.trust_doubt = false})),
+    EXPECT_TRUE(is_caught(hunt({.weak_memory = true}, 6000,
+                               writers_and_readers<ForgetsAcquireFence>({.trust_doubt = false})),
                           "torn copy"));
 }
 
@@ -244,9 +244,9 @@ struct RelaxedEven : SimGround {
     }
 };
 TEST(VersionReadCanary, a_relaxed_even_word_is_caught_under_weak_memory) {
-    EXPECT_TRUE(is_caught(explore({.weak_memory = true}, 6000,
-                                  writers_and_readers<RelaxedEven>({.trust_doubt = false})),
-                          "torn copy"));
+    EXPECT_TRUE(is_caught(
+        hunt({.weak_memory = true}, 6000, writers_and_readers<RelaxedEven>({.trust_doubt = false})),
+        "torn copy"));
 }
 
 // The even word stands before the last bytes.
@@ -271,7 +271,7 @@ struct EvenTooEarly : SimGround {
     std::uint64_t late_ = 0;
 };
 TEST(VersionReadCanary, a_version_that_comes_before_its_bytes_is_caught) {
-    EXPECT_TRUE(is_caught(explore({}, 3000, writers_and_readers<EvenTooEarly>({})), "torn copy"));
+    EXPECT_TRUE(is_caught(hunt({}, 3000, writers_and_readers<EvenTooEarly>({})), "torn copy"));
 }
 
 // Whoever holds the lock passes for dead with those who ask.
@@ -281,7 +281,7 @@ struct DeclaresDead : SimGround {
     bool compare_exchange(auto&, auto&, auto) const { return true; }
 };
 TEST(VersionReadCanary, a_running_write_called_incomplete_is_caught) {
-    EXPECT_TRUE(is_caught(explore({}, 3000, one_writer_dies<SimGround, DeclaresDead>),
+    EXPECT_TRUE(is_caught(hunt({}, 3000, one_writer_dies<SimGround, DeclaresDead>),
                           "incomplete is said, and at no moment was it so"));
 }
 
@@ -292,7 +292,7 @@ struct DeclaresAlive : SimGround {
 };
 TEST(VersionReadCanary, a_dead_writer_taken_for_a_living_one_is_caught) {
     EXPECT_TRUE(
-        is_caught(explore({.kills = 1}, 5000, one_writer_dies<DeclaresAlive>), "complete is said"));
+        is_caught(hunt({.kills = 1}, 5000, one_writer_dies<DeclaresAlive>), "complete is said"));
 }
 
 }  // namespace

@@ -133,7 +133,7 @@ struct SeesNoFlag : SimGround {
     }
 };
 TEST(VersionWaitCanary, a_flag_that_is_not_seen_is_caught) {
-    EXPECT_TRUE(is_caught(explore({.slices = Slices::never}, 1000, one_writer<SeesNoFlag>(1, 3)),
+    EXPECT_TRUE(is_caught(hunt({.slices = Slices::never}, 1000, one_writer<SeesNoFlag>(1, 3)),
                           "everybody sleeps"));
 }
 
@@ -159,7 +159,7 @@ struct LooksBeforePublishing : SimGround {
 };
 TEST(VersionWaitCanary, a_look_before_publishing_is_caught) {
     EXPECT_TRUE(
-        is_caught(explore({.slices = Slices::never}, 5000, one_writer<LooksBeforePublishing>(1, 3)),
+        is_caught(hunt({.slices = Slices::never}, 5000, one_writer<LooksBeforePublishing>(1, 3)),
                   "everybody sleeps"));
 }
 
@@ -177,7 +177,7 @@ struct NoTotalOrder : SimGround {
 };
 TEST(VersionWaitCanary, a_handshake_without_seq_cst_is_caught_under_weak_memory) {
     const Plan plan{.slices = Slices::never, .weak_memory = true};
-    EXPECT_TRUE(is_caught(explore(plan, 5000, one_writer<NoTotalOrder>(1, 2)), "everybody sleeps"));
+    EXPECT_TRUE(is_caught(hunt(plan, 5000, one_writer<NoTotalOrder>(1, 2)), "everybody sleeps"));
 }
 
 // A waker that takes the flag and wakes nobody, as if it had died there, but without slices.
@@ -186,7 +186,7 @@ struct WakesNobody : SimGround {
     void wake_all(auto&) const { world().pause(); }
 };
 TEST(VersionWaitCanary, a_missing_wake_is_caught) {
-    EXPECT_TRUE(is_caught(explore({.slices = Slices::never}, 1000, one_writer<WakesNobody>(1, 1)),
+    EXPECT_TRUE(is_caught(hunt({.slices = Slices::never}, 1000, one_writer<WakesNobody>(1, 1)),
                           "everybody sleeps"));
 }
 

@@ -134,7 +134,7 @@ struct IgnoresEpoch : SimGround {
 };
 TEST(WriteLockCanary, a_recovery_that_ignores_the_epoch_is_caught) {
     const Plan plan{.slices = Slices::any_time, .kills = 3};
-    EXPECT_TRUE(is_caught(explore(plan, 8000, three_processes<IgnoresEpoch>(3, 3)), "inside"));
+    EXPECT_TRUE(is_caught(hunt(plan, 8000, three_processes<IgnoresEpoch>(3, 3)), "inside"));
 }
 
 // The kernel asked about the row alone: a successor in it passes for the dead holder.
@@ -147,7 +147,7 @@ struct AsksOnlyTheKernel : SimGround {
 TEST(WriteLockCanary, a_successor_taken_for_the_dead_holder_is_caught) {
     const Plan plan{.slices = Slices::when_idle, .kills = 3};
     EXPECT_TRUE(
-        is_caught(explore(plan, 4000, three_processes<AsksOnlyTheKernel>(3, 3)), "does not end"));
+        is_caught(hunt(plan, 4000, three_processes<AsksOnlyTheKernel>(3, 3)), "does not end"));
 }
 
 // Death concluded from nothing: whoever holds it is taken for dead.
@@ -156,7 +156,7 @@ struct DeclaresDead : SimGround {
     bool owner_is_alive(std::uint64_t) const { return !world().pick(2); }
 };
 TEST(WriteLockCanary, a_living_holder_declared_dead_is_caught) {
-    EXPECT_TRUE(is_caught(explore({}, 200, three_processes<DeclaresDead>(3, 1)), "inside"));
+    EXPECT_TRUE(is_caught(hunt({}, 200, three_processes<DeclaresDead>(3, 1)), "inside"));
 }
 
 // A release that does not look whether somebody marked the word meanwhile.
@@ -172,9 +172,9 @@ struct OverlooksSleepers : SimGround {
     }
 };
 TEST(WriteLockCanary, a_release_that_overlooks_sleepers_is_caught) {
-    EXPECT_TRUE(is_caught(
-        explore({.slices = Slices::never}, 2000, three_processes<OverlooksSleepers>(3, 1)),
-        "everybody sleeps"));
+    EXPECT_TRUE(
+        is_caught(hunt({.slices = Slices::never}, 2000, three_processes<OverlooksSleepers>(3, 1)),
+                  "everybody sleeps"));
 }
 
 // Everything relaxed: the next one inside does not see what the last one did.
@@ -186,7 +186,7 @@ struct HandsNothingOver : SimGround {
 };
 TEST(WriteLockCanary, a_lock_without_orders_is_caught_under_weak_memory) {
     EXPECT_TRUE(
-        is_caught(explore({.weak_memory = true}, 1000, three_processes<HandsNothingOver>(2, 1)),
+        is_caught(hunt({.weak_memory = true}, 1000, three_processes<HandsNothingOver>(2, 1)),
                   "was not seen by the next"));
 }
 
