@@ -26,9 +26,10 @@ struct Found {
     std::uint64_t run_count = 0;
     std::string text;  // what, how to see it again, and the last operations
 };
-// Seeds 1 .. runs, until one breaks a promise. hunt: as many in sanitizer builds, for canaries.
-Found hunt(const Plan& plan, int runs, const Setup& setup);
+// Seeds 1 .. runs, until one breaks a promise.
 Found explore(const Plan& plan, int runs, const Setup& setup);
+// The same for canaries: in sanitizer builds as many seeds as elsewhere, the first hit ends it.
+Found hunt(const Plan& plan, int runs, const Setup& setup);
 // Every decision, up to so many preemptions. text: how much there was, when nothing was found.
 Found explore_exhaustively(const Plan& plan, int preemptions_max, const Setup& setup);
 
