@@ -73,6 +73,11 @@ TEST(VersionWait, no_wake_up_is_lost_among_several_writers) {
     EXPECT_TRUE(holds(explore({.slices = Slices::never}, 30000, setup)));
 }
 
+TEST(VersionWait, no_wake_up_is_lost_over_many_writes_under_weak_memory) {
+    const Plan plan{.slices = Slices::never, .weak_memory = true};
+    EXPECT_TRUE(holds(explore(plan, 20000, one_writer<SimGround>(4, 2))));
+}
+
 TEST(VersionWait, slices_end_every_wait) {
     EXPECT_TRUE(holds(explore({.slices = Slices::when_idle}, 15000, one_writer<SimGround>(4, 2))));
     EXPECT_TRUE(
@@ -160,6 +165,26 @@ struct LooksBeforePublishing : SimGround {
 TEST(VersionWaitCanary, a_look_before_publishing_is_caught) {
     EXPECT_TRUE(
         is_caught(hunt({.slices = Slices::never}, 5000, one_writer<LooksBeforePublishing>(1, 3)),
+                  "everybody sleeps"));
+}
+
+// The writer clears the flag after its version is out, when it may be a later sleeper's already.
+struct ClearsTheFlagLate : SimGround {
+    using SimGround::SimGround;
+    template <class Word>
+    auto load_seq_cst(const Word& word) {
+        const auto value = SimGround::load_seq_cst(word);
+        auto& words = world().control().words();
+        const bool is_out = !sync::is_odd(world().last(words.version));
+        if (static_cast<const void*>(&word) == &words.need_wake && value != 0 && is_out) {
+            (void)SimGround::exchange_seq_cst(words.need_wake, 0);
+        }
+        return value;
+    }
+};
+TEST(VersionWaitCanary, a_flag_that_is_cleared_late_is_caught) {
+    EXPECT_TRUE(
+        is_caught(hunt({.slices = Slices::never}, 5000, one_writer<ClearsTheFlagLate>(4, 2)),
                   "everybody sleeps"));
 }
 
