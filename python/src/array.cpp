@@ -46,14 +46,14 @@ struct ArrayHandle {
     }
 };
 
-[[noreturn]] void raise_timeout(const ArrayHandle& handle, const char* operation,
-                                const char* text) {
-    throw Error(Errc::timeout, operation, std::string(handle.array->name()), text);
+[[noreturn]] void raise_timeout(const ArrayHandle& handle, const char* operation) {
+    throw Error(Errc::timeout, operation, std::string(handle.array->name()),
+                handle.array->writer_text());
 }
 
 Array::Write begin_write(ArrayHandle& handle, Timeout timeout, bool recover) {
     auto writing = handle.get().write(timeout, recover);
-    if (!writing) raise_timeout(handle, "write", "another writer did not let go in time");
+    if (!writing) raise_timeout(handle, "write");
     return std::move(*writing);
 }
 
@@ -62,7 +62,7 @@ void read_bytes(ArrayHandle& handle, std::span<std::byte> out, Timeout timeout) 
     if (out.size() >= kReleaseGilBytes) released.emplace();
     if (handle.get().read(out, timeout)) return;
     released.reset();
-    raise_timeout(handle, "read", "a writer did not finish in time");
+    raise_timeout(handle, "read");
 }
 
 nb::object read(ArrayHandle& handle, nb::object out, nb::object timeout_seconds) {
@@ -78,7 +78,7 @@ nb::object read(ArrayHandle& handle, nb::object out, nb::object timeout_seconds)
                        copy_into(out, view);
                    },
                    timeout)) {
-        raise_timeout(handle, "read", "a writer did not finish in time");
+        raise_timeout(handle, "read");
     }
     return out;
 }
@@ -260,25 +260,54 @@ void init_array(nb::module_& m) {
         .def("__init__", &init_open, nb::arg("name"), nb::arg("writeable"), nb::arg("shape").none(),
              nb::arg("dtype").none(), nb::arg("aligned"), nb::arg("timeout").none(),
              nb::arg("spin").none(), nb::arg("full_name"))
-        .def_prop_ro("name", [](ArrayHandle& h) { return h.get().name(); })
+        .def_prop_ro(
+            "name", [](ArrayHandle& h) { return h.get().name(); },
+            "As given, without NDSHARE_NAMESPACE.")
         .def_prop_ro("_full_name", [](ArrayHandle& h) { return h.get().full_name(); })
-        .def_prop_ro("closed", [](ArrayHandle& h) { return h.get().closed(); })
-        .def_prop_ro("shape", [](ArrayHandle& h) { return from_shape(h.get().spec().shape); })
-        .def_prop_ro("dtype", [](ArrayHandle& h) { return dtype_of(h.get().spec()); })
-        .def_prop_ro("spec", [](ArrayHandle& h) { return from_spec(h.get().spec()); })
-        .def_prop_ro("nbytes", [](ArrayHandle& h) { return h.get().nbytes(); })
-        .def_prop_ro("path", [](ArrayHandle& h) { return h.get().path(); })
-        .def_prop_ro("writeable", [](ArrayHandle& h) { return h.get().writeable(); })
-        .def_prop_ro("generation", [](ArrayHandle& h) { return h.get().generation(); })
-        .def_prop_ro("version", [](ArrayHandle& h) { return h.get().version(); })
-        .def_prop_ro("replaced", [](ArrayHandle& h) { return h.get().replaced(); })
-        .def_prop_ro("array", [](ArrayHandle& h) { return h.live("array"); })
+        .def_prop_ro(
+            "closed", [](ArrayHandle& h) { return h.get().closed(); }, "close() was called.")
+        .def_prop_ro(
+            "shape", [](ArrayHandle& h) { return from_shape(h.get().spec().shape); },
+            "Extents, a tuple.")
+        .def_prop_ro(
+            "dtype", [](ArrayHandle& h) { return dtype_of(h.get().spec()); },
+            "numpy.dtype of an element.")
+        .def_prop_ro(
+            "spec", [](ArrayHandle& h) { return from_spec(h.get().spec()); },
+            "dtype, shape and order as one Spec.")
+        .def_prop_ro(
+            "nbytes", [](ArrayHandle& h) { return h.get().nbytes(); }, "Bytes of the data.")
+        .def_prop_ro(
+            "path", [](ArrayHandle& h) { return h.get().path(); },
+            "Opens with numpy.load(path, mmap_mode=\"r+\"), without ndshare; stores made that way "
+            "are not counted or announced.")
+        .def_prop_ro(
+            "writeable", [](ArrayHandle& h) { return h.get().writeable(); },
+            "May this handle change the memory?")
+        .def_prop_ro(
+            "generation", [](ArrayHandle& h) { return h.get().generation(); },
+            "Which memory under this name: larger for every later one.")
+        .def_prop_ro(
+            "version", [](ArrayHandle& h) { return h.get().version(); },
+            "Completed writes; 0: never written.")
+        .def_prop_ro(
+            "replaced", [](ArrayHandle& h) { return h.get().replaced(); },
+            "Has the name got new memory meanwhile?")
+        .def_prop_ro(
+            "array", [](ArrayHandle& h) { return h.live("array"); },
+            "The live memory as a plain ndarray, the same object each time. Unsynchronised: stores "
+            "are not announced, loads may be torn.")
         .def_prop_ro("_seen", [](ArrayHandle& h) { return h.get().seen(); })
         .def("_saw", [](ArrayHandle& h, std::uint64_t version) { h.get().saw(version); })
-        .def("__getitem__", &get_item, nb::arg("key").none())
-        .def("__setitem__", &set_item, nb::arg("key").none(), nb::arg("value").none())
+        .def("__getitem__", &get_item, nb::arg("key").none(), "A consistent copy of the selection.")
+        .def("__setitem__", &set_item, nb::arg("key").none(), nb::arg("value").none(),
+             "One complete write: exclusive, counted in version, announced to waiters. a[...] = x "
+             "also heals an incomplete write.")
         .def("read", &read, nb::arg("out").none() = nb::none(), nb::kw_only(),
-             nb::arg("timeout").none() = nb::none())
+             nb::arg("timeout").none() = nb::none(),
+             "A consistent copy of all, into out where given (same shape, any castable "
+             "dtype).\n\nEnds within the time writers spend inside write() plus four copies; "
+             "timeout: seconds.\nErrors: IncompleteWrite, TimeoutError, Closed.")
         .def(
             "write",
             [](nb::object self, nb::object timeout, bool recover) {
@@ -286,16 +315,32 @@ void init_array(nb::module_& m) {
                 const Timeout limit = to_timeout(timeout, "write", name);
                 return Writing{std::move(self), limit, recover, {}, 0};
             },
-            nb::kw_only(), nb::arg("timeout").none() = nb::none(), nb::arg("recover") = false)
+            nb::kw_only(), nb::arg("timeout").none() = nb::none(), nb::arg("recover") = false,
+            "`with a.write() as w`: exclusive; leaving counts and announces it. w is the live "
+            "memory, for the block.\n\nAn exception in the block leaves IncompleteWrite for "
+            "everybody; recover=True enters all the same, to fill all of it.\nErrors: "
+            "TimeoutError, IncompleteWrite, Replaced, PermissionError (read-only), ValueError "
+            "(nested in one thread).")
         .def("wait", &wait, nb::arg("timeout").none() = nb::none(), nb::kw_only(),
-             nb::arg("since").none() = nb::none())
-        .def("fileno", [](ArrayHandle& h) { return h.get().fileno(); })
-        .def("unlink",
-             [](ArrayHandle& h) {
-                 const nb::gil_scoped_release released;
-                 h.get().unlink();
-             })
-        .def("close", &ArrayHandle::close)
+             nb::arg("since").none() = nb::none(),
+             "The version, once it is newer than what this handle had read, written or waited for "
+             "when wait() was called (or than since); None: not within timeout seconds.\n\nSo "
+             "write, then wait() waits for the answer, however fast it came. A new handle has read "
+             "nothing.\nErrors: IncompleteWrite, Replaced, Closed.")
+        .def(
+            "fileno", [](ArrayHandle& h) { return h.get().fileno(); },
+            "A descriptor for select, poll, epoll: readable exactly while wait(0) would return. "
+            "Not to be read.")
+        .def(
+            "unlink",
+            [](ArrayHandle& h) {
+                const nb::gil_scoped_release released;
+                h.get().unlink();
+            },
+            "Takes the name from this memory (never from a successor); holders keep the memory.")
+        .def("close", &ArrayHandle::close,
+             "Lets go of the memory, idempotent, from any thread; wakes this handle's waiters. "
+             "Views stay valid.")
         .def("_attrs_json", [](ArrayHandle& h) { return h.get().attrs_json(); })
         .def("_update_attrs", &update_attrs);
 

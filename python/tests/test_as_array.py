@@ -36,8 +36,9 @@ def test_conversion_to_numpy_says_live_or_copy() -> None:
     assert not np.shares_memory(copy, a.array)
     assert np.array(a, dtype="i4").dtype == np.dtype("i4")
     assert np.asarray(a, dtype="i4").tolist() == [0, 1, 2]
-    with pytest.raises(ValueError, match="copy"):
-        np.array(a, dtype="i4", copy=False)
+    if np.lib.NumpyVersion(np.__version__) >= "2.0.0":  # before, copy=False meant "if needed"
+        with pytest.raises(ValueError, match="copy"):
+            np.array(a, dtype="i4", copy=False)
     assert (a.array + 1).tolist() == [1, 2, 3]
     assert np.sum(a) == 3
     np.asarray(a)[0] = 9

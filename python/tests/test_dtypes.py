@@ -199,7 +199,8 @@ def test_a_subarray_dtype_becomes_axes_as_in_numpy() -> None:
         "O",
         [("x", "f4"), ("y", object)],
         [("in", [("o", object, (2,))])],
-        np.dtypes.StringDType(),
+        # NumPy 2's strings of variable width; 1.26 has none.
+        *([np.dtypes.StringDType()] if hasattr(np.dtypes, "StringDType") else []),
         np.dtype({"names": ["a", "b"], "formats": ["i4", "i2"], "offsets": [0, 2]}),
         np.dtype({"names": ["a", "b"], "formats": ["i4", "i2"], "offsets": [4, 0]}),
     ],

@@ -154,9 +154,12 @@ def test_a_writer_inside_its_write_that_is(peer: PeerMaker, ending: str) -> None
         assert ndshare.open("inside").read().tolist() == [3, 3, 3, 3]
         return
     writer.stop()
-    with pytest.raises(TimeoutError, match=r'^\[read\] "inside": '):
+    with pytest.raises(TimeoutError, match=r'^\[read\] "inside": process \d+ is inside '):
         a.read(timeout=0.3)
-    with pytest.raises(TimeoutError, match=r'^\[write\] "inside": '), a.write(timeout=0.3):
+    with (
+        pytest.raises(TimeoutError, match=r'^\[write\] "inside": process \d+ is inside '),
+        a.write(timeout=0.3),
+    ):
         pass
     with pytest.raises(TimeoutError), a.write(timeout=0, recover=True):
         pass

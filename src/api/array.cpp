@@ -99,6 +99,25 @@ void require_view(const char* operation, const Impl& impl, const Dtype& dtype, s
 }
 }  // namespace
 
+std::uint32_t Array::writer_pid() const {
+    return in_operation("writer_pid", name(), [&] {
+        const Impl::Use use(*impl_, "writer_pid");
+        const auto control = use.segment().control();
+        const std::uint64_t owner = sync::Atomics::load_acquire(control.words().lock);
+        if (!sync::names_a_row(owner)) return std::uint32_t{0};
+        // Relaxed: for messages; a row that changes hands meanwhile says an older or newer pid.
+        return sync::Atomics::load_relaxed(control.row(sync::row_of(owner)).pid);
+    });
+}
+
+std::string Array::writer_text() const {
+    const std::uint32_t pid = writer_pid();
+    return pid == 0 ? "another writer did not let go in time"
+                    : "process " + std::to_string(pid) +
+                          " is inside write() and did not let go in time; is it stopped, or doing "
+                          "slow work in the block?";
+}
+
 // ---- live memory --------------------------------------------------------------------------------
 
 std::span<const std::byte> Array::bytes() const {
@@ -131,7 +150,8 @@ namespace {
 Error incomplete(const char* operation, const std::string& name) {
     return Error(Errc::incomplete_write, operation, name,
                  "the last write was not finished: its process died or its block raised. Its bytes "
-                 "are a mixture; a complete write heals it (a[...] = x, or write(recover=True))");
+                 "are a mixture; a complete write through a writeable handle heals it (a[...] = x, "
+                 "or write(recover=True), which has to fill all of it)");
 }
 
 // Shared by both reads: copy(progress), as sync::Version::read takes it.
@@ -280,8 +300,7 @@ void Array::assign_bytes(std::span<const std::byte> all, Timeout timeout) {
         }
         auto writing = write(timeout, true);
         if (!writing) {
-            throw Error(Errc::timeout, "write", impl_->name,
-                        "another writer did not let go in time");
+            throw Error(Errc::timeout, "write", impl_->name, writer_text());
         }
         sync::racy_copy(writing->bytes().data(), all.data(), all.size());
         writing->commit();

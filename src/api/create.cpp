@@ -99,7 +99,8 @@ SpecMismatch::SpecMismatch(const std::string& operation, const std::string& name
                            const Spec& expected_spec, const Spec& found_spec)
     : Error(Errc::spec_mismatch, operation, name,
             "expected " + to_string(expected_spec) + ", found " + to_string(found_spec) +
-                "; use the found one, or create with existing=\"replace\""),
+                (operation == "open" ? "; leave the expectation out to take what is there"
+                                     : "; use the found one, or create with existing=\"replace\"")),
       expected(expected_spec),
       found(found_spec) {}
 
@@ -212,10 +213,12 @@ Array Array::open(std::string_view given, const OpenOptions& options) {
             if (deadline.passed()) {
                 api::require_proc();  // else it may be there and not to be seen
                 throw Error(Errc::not_found, "open", name,
-                            "nothing has this name" +
-                                std::string(options.timeout.count() > 0 ? " yet" : "") +
-                                "; create it first, wait for it with timeout=, or see `ndshare "
-                                "ls` for what there is");
+                            options.timeout.count() > 0
+                                ? "nothing had this name in all that time; is it spelt as the "
+                                  "creator spells it (`ndshare ls`), and is the creator running?"
+                                : "nothing has this name: never created, or its last holder has "
+                                  "closed it; create it first, wait for it with timeout=, or see "
+                                  "`ndshare ls` for what there is");
             }
             if (!watch) {
                 // Made before another look, so that a name that appears in between is seen.

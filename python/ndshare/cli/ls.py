@@ -10,6 +10,13 @@ import ndshare
 from ndshare.cli.output import format_bytes, one_line_errors, print_json
 
 
+def _nothing(pattern: str) -> str:
+    if pattern == "*":
+        return "nothing is shared"
+    hint = "" if "*" in pattern else f'; names that begin with it: ndshare ls "{pattern}*"'
+    return f'nothing matches "{pattern}"{hint}'
+
+
 def ls(
     pattern: str = typer.Argument("*", help='Shell pattern; "*" also matches "/".'),
     json: bool = typer.Option(False, "--json", help="Print JSON."),
@@ -21,7 +28,7 @@ def ls(
             print_json([one.asdict() for one in found])
             return
         if not found:
-            typer.echo(f'nothing matches "{pattern}"' if pattern != "*" else "nothing is shared")
+            typer.echo(_nothing(pattern))
             return
         table = Table(box=None, pad_edge=False)
         for title in ("name", "dtype", "shape"):
