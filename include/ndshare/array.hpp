@@ -48,16 +48,16 @@ struct OpenOptions {
 };
 
 namespace detail {
-// REQUIRES: memory holds spec, of dtype T and N dimensions.
+// REQUIRES: memory holds elements T in this shape of N dimensions.
 template <class T, std::size_t N>
-ArrayView<T, N> view_of(void* memory, const Spec& spec) {
+ArrayView<T, N> view_of(void* memory, std::span<const std::int64_t> shape, Order order) {
     std::array<std::int64_t, N> extents{}, strides{};
     std::int64_t step = 1;
     for (std::size_t k = 0; k < N; ++k) {
-        const std::size_t axis = spec.order == Order::c ? N - 1 - k : k;
-        extents[axis] = spec.shape[axis];
+        const std::size_t axis = order == Order::c ? N - 1 - k : k;
+        extents[axis] = shape[axis];
         strides[axis] = step;
-        step *= spec.shape[axis];
+        step *= shape[axis];
     }
     return {static_cast<T*>(memory), extents, strides};
 }
@@ -108,7 +108,8 @@ class Array {
     // a mutable view of a read-only handle.
     template <Element T, std::size_t N>
     ArrayView<T, N> view() const {
-        return detail::view_of<T, N>(data(Dtype::of<T>(), N, !std::is_const_v<T>), spec());
+        return detail::view_of<T, N>(data(Dtype::of<T>(), N, !std::is_const_v<T>), spec().shape,
+                                     spec().order);
     }
     std::span<const std::byte> bytes() const;
     std::span<std::byte> mutable_bytes() const;
@@ -134,7 +135,7 @@ class Array {
         ~Write();
         template <Element T, std::size_t N>
         ArrayView<T, N> view() const {
-            return detail::view_of<T, N>(data(Dtype::of<T>(), N), spec());
+            return detail::view_of<T, N>(data(Dtype::of<T>(), N), spec().shape, spec().order);
         }
         std::span<std::byte> bytes() const;
         void commit();
@@ -185,7 +186,7 @@ class Array {
     void close() noexcept;
 
  private:
-    friend std::size_t wait(std::span<Waitable>, Timeout);
+    friend class Waitable;
     struct Impl;
     explicit Array(std::shared_ptr<Impl> impl);
     static Array make(std::string_view name, const Spec& spec,

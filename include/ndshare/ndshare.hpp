@@ -4,6 +4,7 @@
 #include "ndshare/error.hpp"
 #include "ndshare/registry.hpp"
 #include "ndshare/spec.hpp"
+#include "ndshare/stream.hpp"
 #include "ndshare/version.hpp"
 #include "ndshare/view.hpp"
 #include "ndshare/wait.hpp"

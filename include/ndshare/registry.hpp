@@ -13,8 +13,6 @@
 namespace ndshare {
 
 enum class Kind { array, stream, service };
-using Fields = std::vector<std::pair<std::string, Spec>>;  // in declared order
-
 struct Info {
     std::string name;
     Kind kind = Kind::array;

@@ -81,7 +81,8 @@ struct Spec {
     bool aligned =
         false;  // numpy.dtype(..., align=True): NumPy's hint, without effect on the bytes
 };
-std::string to_string(const Spec& spec);  // "shape (5, 5), dtype <f8"
+using Fields = std::vector<std::pair<std::string, Spec>>;  // in declared order; one: named ""
+std::string to_string(const Spec& spec);                   // "shape (5, 5), dtype <f8"
 
 // ---- records ------------------------------------------------------------------------------------
 namespace detail {

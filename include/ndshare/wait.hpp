@@ -12,16 +12,23 @@ using Timeout = std::chrono::nanoseconds;
 inline constexpr Timeout forever = Timeout::max();
 
 class Array;
+class Subscriber;
+namespace api {
+class Awaited;
+}
 
 // One thing to wait for. Like pollfd: refers, does not own; the thing outlives it.
 class Waitable {
  public:
     explicit(false) Waitable(Array& array) noexcept : array_(&array) {}
+    explicit(false) Waitable(Subscriber& subscriber) noexcept : subscriber_(&subscriber) {}
     bool ready() const noexcept { return ready_; }
 
  private:
     friend std::size_t wait(std::span<Waitable>, Timeout);
-    Array* array_;
+    api::Awaited& awaited() const;
+    Array* array_ = nullptr;
+    Subscriber* subscriber_ = nullptr;
     bool ready_ = false;
 };
 

@@ -238,6 +238,14 @@ std::optional<Found> find(const std::string& full_name, const platform::Deadline
     return NameChange(full_name, deadline).find();
 }
 
+std::string full_name_of(std::string_view name) {
+    return layout::full_name(platform::environment("NDSHARE_NAMESPACE"), name);
+}
+
+std::uint64_t first_generation() {
+    return static_cast<std::uint64_t>(platform::realtime_ns() / 1000);
+}
+
 std::string path_of(const Found& found) {
     if (found.path.starts_with('/')) return found.path;
     const auto folder = book_to_look_in();

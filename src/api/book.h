@@ -57,6 +57,12 @@ std::optional<Found> find(
 std::optional<Found> look(const std::string& full_name, bool& stale);
 std::optional<Found> search_processes(const std::string& full_name);
 
+// NDSHARE_NAMESPACE before it. Errors: Invalid.
+std::string full_name_of(std::string_view name);
+// Microseconds since 1970: later memory under a name has a larger number even when nobody is left
+// who knows the former one.
+std::uint64_t first_generation();
+
 // What numpy.load can open: /proc/pid/fd/fd, or the file.
 std::string path_of(const Found& found);
 

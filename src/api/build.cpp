@@ -12,6 +12,7 @@
 #include "platform/folder.h"
 #include "platform/memory.h"
 #include "platform/process.h"
+#include "sync/slot_ring.h"
 
 namespace ndshare::api {
 namespace {
@@ -39,23 +40,12 @@ void require_sharing(const Sharing& sharing) {
     }
 }
 
-}  // namespace
-
-layout::ArrayPlan plan_array(const std::string& full_name, const Spec& spec,
-                             const Sharing& sharing) {
+// What every plan has, whatever lies in it.
+layout::SegmentPlan plan_anything(const std::string& full_name, const Sharing& sharing) {
     require_sharing(sharing);
-    if (!spec.maxshape.empty()) throw Invalid("an array has a shape; maxshape is for streams");
-    layout::ArrayPlan plan;
+    layout::SegmentPlan plan;
     plan.full_name = full_name;
-    const auto meaning = layout::parse_dtype(spec.dtype.str());
-    plan.dtype = meaning.canonical;
-    plan.itemsize = meaning.itemsize;
-    plan.shape = spec.shape;
-    plan.fortran = spec.order == Order::fortran;
-    plan.aligned = spec.aligned;
     plan.persistent = sharing.persistent;
-    plan.data_bytes = layout::data_bytes_of(spec.shape, meaning.itemsize);
-    plan.npy_header = layout::make_npy_header(meaning.npy_descr, plan.fortran, spec.shape);
     plan.uid = platform::identity().uid;
     plan.pid_namespace = platform::identity().pid_namespace;
     plan.book = sharing.persistent ? 0 : book_id();
@@ -64,6 +54,59 @@ layout::ArrayPlan plan_array(const std::string& full_name, const Spec& spec,
         sharing.persistent ? std::max<std::uint64_t>(platform::page_bytes(), 65536)
                            : platform::page_bytes());
     return plan;
+}
+
+}  // namespace
+
+layout::SegmentPlan plan_array(const std::string& full_name, const Spec& spec,
+                               const Sharing& sharing) {
+    if (!spec.maxshape.empty()) throw Invalid("an array has a shape; maxshape is for streams");
+    layout::SegmentPlan plan = plan_anything(full_name, sharing);
+    const auto meaning = layout::parse_dtype(spec.dtype.str());
+    plan.dtype = meaning.canonical;
+    plan.itemsize = meaning.itemsize;
+    plan.shape = spec.shape;
+    plan.fortran = spec.order == Order::fortran;
+    plan.aligned = spec.aligned;
+    plan.data_bytes = layout::data_bytes_of(spec.shape, meaning.itemsize);
+    plan.npy_header = layout::make_npy_header(meaning.npy_descr, plan.fortran, spec.shape);
+    return plan;
+}
+
+layout::SegmentPlan plan_stream(const std::string& full_name, const layout::SlotPlan& slot,
+                                std::size_t slot_count, std::uint64_t first_seq,
+                                const Sharing& sharing) {
+    if (slot_count < layout::kSlotsMin || slot_count > layout::kSlotsMax) {
+        throw Invalid("slots must be " + std::to_string(layout::kSlotsMin) + " to " +
+                      std::to_string(layout::kSlotsMax) + ", got " + std::to_string(slot_count));
+    }
+    layout::SegmentPlan plan = plan_anything(full_name, sharing);
+    plan.kind = layout::kKindStream;
+    plan.dtype = layout::fields_text(slot);
+    plan.itemsize = slot.slot_bytes;
+    plan.shape = {static_cast<std::int64_t>(slot_count)};
+    plan.first_seq = first_seq;
+    plan.data_bytes = layout::data_bytes_of(plan.shape, plan.itemsize);
+    plan.npy_header = layout::make_npy_header(layout::npy_descr_of_pool(slot), false, plan.shape);
+    return plan;
+}
+
+std::uint64_t footprint_of(const layout::SegmentPlan& plan) {
+    const auto d = layout::describe(plan);
+    const std::uint64_t page = layout::kDescriptorPageBytes;
+    const std::uint64_t tail = std::min(d.dtype_offset_bytes, d.file_bytes - page) / page * page;
+    return d.control_offset_bytes + page + (d.control_bytes - layout::kControlBytes) +
+           (d.file_bytes - tail);
+}
+
+void require_sharable() {
+    require_proc();
+    if (!platform::is_dumpable()) {
+        throw Refused(
+            "no other process could open it: this one is not dumpable (it changed its user "
+            "without exec, or called prctl). Call prctl(PR_SET_DUMPABLE, 1), or create with "
+            "persistent=True");
+    }
 }
 
 void require_attrs(std::string_view text) {
@@ -76,7 +119,7 @@ void require_attrs(std::string_view text) {
     if (text.front() != '{' || text.back() != '}') throw Invalid("attrs must be a JSON object");
 }
 
-Build::Build(layout::ArrayPlan plan, const Sharing& sharing,
+Build::Build(layout::SegmentPlan plan, const Sharing& sharing,
              const std::optional<std::span<const std::byte>>& data, std::string_view attrs_json)
     : plan_(std::move(plan)), has_data_(data.has_value()) {
     platform::random_bytes(plan_.uuid, sizeof plan_.uuid);
@@ -100,6 +143,10 @@ Build::Build(layout::ArrayPlan plan, const Sharing& sharing,
     platform::reserve(fd_.get(), 0, d.control_offset_bytes + page);
     const std::uint64_t tail = std::min(d.dtype_offset_bytes, d.file_bytes - page) / page * page;
     platform::reserve(fd_.get(), tail, d.file_bytes - tail);
+    if (plan_.kind == layout::kKindStream) {
+        platform::reserve(fd_.get(), d.control_offset_bytes + layout::kControlBytes,
+                          d.control_bytes - layout::kControlBytes);
+    }
     NDSHARE_FAULT_POINT("build.after_reserve");
 
     platform::write_exactly(fd_.get(), plan_.npy_header.data(), plan_.npy_header.size(), 0);
@@ -133,6 +180,15 @@ std::shared_ptr<Segment> Build::finish(std::uint64_t generation) {
         const std::uint64_t one_write = 2;
         platform::write_exactly(fd_.get(), &one_write, sizeof one_write,
                                 d.control_offset_bytes + offsetof(layout::ControlWords, version));
+    }
+    if (plan_.kind == layout::kKindStream) {
+        const auto put = [&](std::size_t offset, std::uint64_t value) {
+            platform::write_exactly(fd_.get(), &value, sizeof value,
+                                    d.control_offset_bytes + offset);
+        };
+        put(offsetof(layout::ControlWords, latest), plan_.first_seq << sync::kSeqShift);
+        put(offsetof(layout::ControlWords, seq_anchor), plan_.first_seq);
+        put(offsetof(layout::ControlWords, first_seq), plan_.first_seq);
     }
     if (!plan_.persistent) platform::seal_memory(fd_.get());
     auto description = layout::read_descriptor_page(

@@ -23,10 +23,6 @@ constexpr std::uint32_t kCreatesPerSweep = 64;
 constexpr std::int64_t kOpenLockNs = 1'000'000'000;
 constexpr std::int64_t kOpenSliceNs = 80'000'000;
 
-std::string full_name_of(std::string_view name) {
-    return layout::full_name(platform::environment("NDSHARE_NAMESPACE"), name);
-}
-
 std::string make_unique_name() {
     std::uint64_t random[2];
     platform::random_bytes(random, sizeof random);
@@ -45,6 +41,12 @@ Spec spec_of(const layout::Description& description) {
             .aligned = description.aligned()};
 }
 
+void require_array(const api::Found& found) {
+    if (found.description.is_stream()) {
+        throw Invalid("the name leads to a stream, not an array; ndshare.Subscriber reads it");
+    }
+}
+
 void require_spec(const char* operation, std::string_view name, const Spec& wanted,
                   const Spec& found, bool shape, bool dtype, bool order) {
     const bool same = (!shape || wanted.shape == found.shape) &&
@@ -57,38 +59,15 @@ void require_spec(const char* operation, std::string_view name, const Spec& want
     throw SpecMismatch(operation, std::string(name), shown, found);
 }
 
-// false: its name has just gone, or went to other memory.
-bool is_live(const std::string& name, Segment& segment) {
-    const std::uint32_t state = sync::Atomics::load_seq_cst(segment.control().words().state);
-    if (state == layout::kLive) return true;
-    if (state == layout::kReplaced || state == layout::kUnlinked) return false;
-    throw CorruptBytes("\"" + name + "\" is in no state that this library knows");
-}
-
-// After a search: the next one need not search again, and the name is passed on when we let go.
-void take_name(const std::string& full_name, Segment& segment) {
-    if (segment.persistent()) return;
-    try {
-        api::NameChange change(full_name, platform::Deadline(0));
-        if (api::where_leads(full_name, segment.id()) == api::Leads::here) change.take(segment);
-    } catch (const std::exception&) {
-        // It works without; only the next opener is slower.
-    }
-}
-
-std::uint64_t first_generation() {
-    // Microseconds since 1970: later memory under a name has a larger number even when nobody is
-    // left who knows the former one.
-    return static_cast<std::uint64_t>(platform::realtime_ns() / 1000);
-}
-
 Error existing_error(const std::string& name, const api::Found& current) {
     const std::string path = api::path_of(current);
     const std::string where = current.persistent() || path.size() < 6
                                   ? "it is the file " + path
                                   : "held by process " + path.substr(6, path.find("/fd/") - 6);
+    const std::string what =
+        current.description.is_stream() ? "a stream" : to_string(spec_of(current.description));
     return Error(Errc::exists, "create", name,
-                 "the name is taken (" + to_string(spec_of(current.description)) + ", " + where +
+                 "the name is taken (" + what + ", " + where +
                      "); existing=\"adopt\" joins it, existing=\"replace\" takes the name, "
                      "ndshare.open opens it");
 }
@@ -124,27 +103,22 @@ Array Array::make(std::string_view given, const Spec& spec,
     }
     const std::string name = given.empty() ? make_unique_name() : std::string(given);
     return in_operation("create", name, [&] {
-        const std::string full_name = full_name_of(name);
+        const std::string full_name = api::full_name_of(name);
         auto plan = api::plan_array(full_name, spec, options.sharing);
         if (data && data->size() != plan.data_bytes) {
             throw Invalid("data has " + std::to_string(data->size()) + " bytes, the spec " +
                           std::to_string(plan.data_bytes));
         }
         api::require_attrs(options.attrs_json);
-        if (!options.sharing.persistent) api::require_proc();
-        if (!options.sharing.persistent && !platform::is_dumpable()) {
-            throw Error(Errc::forbidden, "create", name,
-                        "no other process could open it: this one is not dumpable (it changed its "
-                        "user without exec, or called prctl). Call prctl(PR_SET_DUMPABLE, 1), or "
-                        "create with persistent=True");
-        }
+        if (!options.sharing.persistent) api::require_sharable();
 
         // nullopt: the last holder let go between our look and our row; look again.
         const auto adopt = [&](api::Found& current) -> std::optional<Array> {
+            require_array(current);
             require_spec("create", name, spec, spec_of(current.description), true, true, true);
             auto segment =
                 Segment::attach(std::move(current.fd), current.id, current.description, true);
-            if (!is_live(name, *segment)) return std::nullopt;
+            if (!api::is_live(*segment)) return std::nullopt;
             Array array(std::make_shared<Impl>(std::move(segment), name, true, options.spin));
             if (data) array.assign_bytes(*data);
             return array;
@@ -171,7 +145,7 @@ Array Array::make(std::string_view given, const Spec& spec,
             if (auto adopted = adopt(*current)) return std::move(*adopted);
         }
         const std::uint64_t generation =
-            std::max(first_generation(),
+            std::max(api::first_generation(),
                      current ? current->description.fields.generation + 1 : std::uint64_t{0});
         auto segment = build.finish(generation);
         Array array(std::make_shared<Impl>(segment, name, true, options.spin));
@@ -187,7 +161,7 @@ Array Array::open(std::string_view given, const OpenOptions& options) {
     const std::string name(given);
     return in_operation("open", name, [&] {
         const std::string full_name =
-            options.full_name.empty() ? full_name_of(name) : options.full_name;
+            options.full_name.empty() ? api::full_name_of(name) : options.full_name;
         const platform::Deadline deadline(options.timeout.count());
         // Also for timeout 0: a change of the name under way takes microseconds.
         const platform::Deadline patient(std::max(options.timeout.count(), kOpenLockNs));
@@ -195,6 +169,7 @@ Array Array::open(std::string_view given, const OpenOptions& options) {
         for (;;) {
             auto found = api::find(full_name, patient);
             if (found) {
+                require_array(*found);
                 const Spec spec = spec_of(found->description);
                 if (options.expect) {
                     require_spec("open", name, *options.expect, spec, options.expect_shape,
@@ -204,8 +179,8 @@ Array Array::open(std::string_view given, const OpenOptions& options) {
                                                options.writeable);
                 segment->require_attached();
                 // Not live: the last holder let go between our look and our row.
-                if (is_live(name, *segment)) {
-                    if (found->searched) take_name(full_name, *segment);
+                if (api::is_live(*segment)) {
+                    if (found->searched) api::take_name(*segment);
                     return Array(std::make_shared<Impl>(std::move(segment), name, options.writeable,
                                                         options.spin));
                 }

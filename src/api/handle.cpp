@@ -40,24 +40,16 @@ void Array::Impl::saw(std::uint64_t version) noexcept {
 // ---- the gate -----------------------------------------------------------------------------------
 
 bool Array::Impl::enter() noexcept {
-    std::uint32_t users = users_.load(std::memory_order_relaxed);
-    do {
-        if (users == 0) return false;
-        // SYNC(handle-gate): sees segment_ as the constructor left it.
-    } while (!users_.compare_exchange_weak(users, users + 1, std::memory_order_seq_cst));
+    if (!gate_.enter()) return false;
     if (!closed()) return true;
     leave();
     return false;
 }
 
 void Array::Impl::leave() noexcept {
-    // SYNC(handle-gate): whoever is last lets the segment go, after all that the others did.
-    if (users_.fetch_sub(1, std::memory_order_seq_cst) != 1) return;
+    if (!gate_.leave()) return;
     has_bell_.store(false, std::memory_order_relaxed);
-    if (bell_ && bell_->owner == segment_->owner()) {
-        sync::release_bell(segment_->control(), bell_->index, bell_->owner);
-    }
-    bell_.reset();
+    bell_.detach(*segment_);
     segment_.reset();
 }
 
@@ -76,14 +68,14 @@ Array::Impl::Use::Use(Impl& impl, const char* operation) : impl_(impl) {
 Array::Impl::Use::Use(Impl& impl) : impl_(impl) {}
 
 void Array::Impl::close() noexcept {
-    if (closed_.exchange(true, std::memory_order_seq_cst)) return;
+    if (!gate_.close()) return;
     // Wakes this handle's own sleepers, if any (others look again and sleep on).
-    if (users_.load(std::memory_order_seq_cst) > 1) {
+    if (gate_.has_visitors()) {
         sync::Ground::wake_all(segment_->control().words().version);
     }
     {
         const std::lock_guard lock(api::bells_mutex());
-        if (bell_) platform::ring_own(bell_->pipe);
+        bell_.ring();
     }
     leave();
 }
@@ -147,16 +139,12 @@ int Array::Impl::bell(const Use& use) {
     int fd = -1;
     {
         const std::lock_guard lock(api::bells_mutex());
-        if (!bell_ || bell_->owner != segment.owner()) {
-            segment.reserve_bells();
-            Bell made{platform::make_bell_pipe(), 0, segment.owner()};
-            made.index = sync::claim_bell(segment.control(), segment.ground(), made.owner,
-                                          static_cast<std::uint32_t>(made.pipe.write_end.get()),
-                                          made.pipe.inode);
-            bell_.emplace(std::move(made));
+        if (!bell_.is_attached(segment)) {
+            bell_.make();  // another one in a forked child
+            bell_.attach(segment);
             has_bell_.store(true, std::memory_order_relaxed);
         }
-        fd = bell_->pipe.read_end.get();
+        fd = bell_.fd();
     }
     refresh_bell();
     return fd;
@@ -167,10 +155,45 @@ void Array::Impl::refresh_bell() {
     if (!has_bell_.load(std::memory_order_relaxed) || !enter()) return;
     const Use use(*this);
     const std::lock_guard lock(api::bells_mutex());
-    if (!bell_ || bell_->owner != use.segment().owner()) return;
-    platform::empty_bell(bell_->pipe);
-    sync::arm_bell(use.segment().control(), bell_->index);
-    if (is_ready(use)) platform::ring_own(bell_->pipe);
+    if (!bell_.is_attached(use.segment())) return;
+    bell_.arm(use.segment());
+    if (is_ready(use)) bell_.ring();
+}
+
+// ---- wait() for several
+// --------------------------------------------------------------------------
+
+class Array::Impl::Round final : public api::WaitRound {
+ public:
+    // seen_ before the look: a later change is noticed.
+    explicit Round(Array::Impl& impl)
+        : impl_(impl), use_(impl, "wait"), seen_(use_.version().load()) {}
+    bool is_ready() { return impl_.is_ready(use_); }
+    std::optional<platform::FutexWord> announce() override {
+        if (!use_.version().announce_sleep(seen_)) return std::nullopt;
+        return platform::FutexWord{
+            sync::WordAccess::futex_word(use_.segment().control().words().version),
+            static_cast<std::uint32_t>(seen_)};
+    }
+    int bell() override { return impl_.bell(use_); }
+    void look_at_the_name() override {
+        // A replacer that died before saying so: the thing is ready, its wait() raises.
+        if (!impl_.closed() && impl_.is_replaced(use_.segment())) {
+            sync::Atomics::store_release(use_.segment().control().words().state,
+                                         static_cast<std::uint32_t>(layout::kReplaced));
+        }
+    }
+
+ private:
+    Array::Impl& impl_;
+    Array::Impl::Use use_;
+    const std::uint64_t seen_;
+};
+
+std::unique_ptr<api::WaitRound> Array::Impl::begin_wait() {
+    if (closed()) return nullptr;
+    auto round = std::make_unique<Round>(*this);
+    return round->is_ready() ? nullptr : std::move(round);
 }
 
 }  // namespace ndshare

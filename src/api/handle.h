@@ -7,9 +7,11 @@
 #include <optional>
 #include <string>
 
+#include "api/awaited.h"
+#include "api/bell.h"
+#include "api/gate.h"
 #include "api/segment.h"
 #include "ndshare/array.hpp"
-#include "platform/bell_pipe.h"
 #include "sync/patience.h"
 #include "sync/version.h"
 
@@ -17,9 +19,9 @@ namespace ndshare {
 
 using ArrayVersion = sync::Version<sync::Ground>;
 
-struct Array::Impl {
+struct Array::Impl final : api::Awaited {
     Impl(std::shared_ptr<api::Segment> segment, std::string name, bool writeable, Timeout spin);
-    ~Impl();
+    ~Impl() override;
 
     // ---- constant after construction ------------------------------------------------------------
     const std::string name;  // the user's
@@ -52,7 +54,7 @@ struct Array::Impl {
      private:
         Impl& impl_;
     };
-    bool closed() const noexcept { return closed_.load(std::memory_order_seq_cst); }
+    bool closed() const noexcept { return gate_.closed(); }
     void close() noexcept;
 
     // Between the slices of a wait. check_name: also ask the book whether the name moved on.
@@ -62,6 +64,7 @@ struct Array::Impl {
     void require_writeable(const char* operation) const;
     // Would wait() return or throw?
     bool is_ready(const Use& use);
+    std::unique_ptr<api::WaitRound> begin_wait() override;
 
     // fileno(): made at the first call, again in a forked child.
     int bell(const Use& use);
@@ -69,19 +72,14 @@ struct Array::Impl {
     void refresh_bell();
 
  private:
+    class Round;
     bool enter() noexcept;
     void leave() noexcept;
 
     std::shared_ptr<api::Segment> segment_;
-    std::atomic<std::uint32_t> users_{1};  // the handle itself, and each Use; 0: segment_ is gone
-    std::atomic<bool> closed_{false};
+    api::Gate gate_;  // the last one out lets segment_ go
 
-    struct Bell {
-        platform::BellPipe pipe;
-        std::size_t index = 0;
-        std::uint64_t owner = 0;  // of the process that claimed it
-    };
-    std::optional<Bell> bell_;  // under api::bells_mutex()
+    api::HandleBell bell_;  // under api::bells_mutex()
     std::atomic<bool> has_bell_{false};
 };
 

@@ -206,6 +206,8 @@ void set_state(const Found& found, std::uint32_t state) {
     sync::Atomics::store_release(control.words().state, state);
     NDSHARE_FAULT_POINT_QUIET("book.after_state");
     sync::Ground::wake_all(control.words().version);
+    sync::Ground::wake_all(control.words().latest);
+    sync::Ground::wake_all(control.words().room);
     sync::ring_armed(control);
     platform::unmap(memory, layout::kControlBytes);
 }

@@ -104,8 +104,7 @@ std::vector<Info> ls(std::string_view pattern) {
 Info info(std::string_view name) {
     return in_operation("info", name, [&] {
         const std::string prefix = name_space_prefix();
-        const std::string full_name =
-            layout::full_name(platform::environment("NDSHARE_NAMESPACE"), name);
+        const std::string full_name = api::full_name_of(name);
         const auto found = api::find(full_name);
         if (!found) {
             api::require_proc();
@@ -118,8 +117,7 @@ Info info(std::string_view name) {
 
 bool unlink(std::string_view name) {
     return in_operation("unlink", name, [&] {
-        const std::string full_name =
-            layout::full_name(platform::environment("NDSHARE_NAMESPACE"), name);
+        const std::string full_name = api::full_name_of(name);
         api::NameChange change(full_name);
         std::optional<api::Found> found;
         try {
@@ -145,13 +143,8 @@ Places where() {
 }
 
 std::uint64_t footprint(const Spec& spec) {
-    return in_operation("footprint", "", [&] {
-        const auto descriptor = layout::describe(api::plan_array("footprint", spec, {}));
-        const std::uint64_t page = layout::kDescriptorPageBytes;
-        const std::uint64_t tail =
-            std::min(descriptor.dtype_offset_bytes, descriptor.file_bytes - page) / page * page;
-        return descriptor.control_offset_bytes + page + (descriptor.file_bytes - tail);
-    });
+    return in_operation("footprint", "",
+                        [&] { return api::footprint_of(api::plan_array("footprint", spec, {})); });
 }
 
 }  // namespace ndshare

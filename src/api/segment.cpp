@@ -139,6 +139,24 @@ Segment::~Segment() {
     fd_.reset();
 }
 
+bool is_live(Segment& segment) {
+    const std::uint32_t state = sync::Atomics::load_seq_cst(segment.control().words().state);
+    if (state == layout::kLive) return true;
+    if (state == layout::kReplaced || state == layout::kUnlinked) return false;
+    throw CorruptBytes("it is in no state that this library knows");
+}
+
+void take_name(Segment& segment) {
+    const std::string& name = segment.description().name;
+    if (segment.persistent()) return;
+    try {
+        NameChange change(name, platform::Deadline(0));
+        if (where_leads(name, segment.id()) == Leads::here) change.take(segment);
+    } catch (const std::exception&) {
+        // It works without; only the next opener is slower.
+    }
+}
+
 // The hint lies with the memory, since an heir does not know that it inherited: pass_name_on()
 // looks where the link really leads, so a wrong one costs a look, or a link that is found by
 // search.
@@ -152,6 +170,18 @@ void Segment::clear_named() {
 }
 bool Segment::is_named() const {
     return !persistent() && sync::Atomics::load_acquire(control_.words().named) == owner();
+}
+
+bool Segment::is_lost() const { return lost_in_fork_ || platform::was_forked_raw(); }
+
+void Segment::add_fork_part(ForkPart* part) {
+    const std::lock_guard lock(held().mutex);
+    fork_parts_.push_back(part);
+}
+
+void Segment::remove_fork_part(ForkPart* part) noexcept {
+    const std::lock_guard lock(held().mutex);
+    std::erase(fork_parts_, part);
 }
 
 void Segment::require_attached() const {
@@ -235,6 +265,9 @@ void Segment::prepare_fork() noexcept {
         if (!fd || !fd_is_still_ours()) return;
         child_owner_ = sync::take_row_unsigned(
             fd->get(), control_, [&](std::size_t row) { reserve_row(fd->get(), row); });
+        for (ForkPart* part : fork_parts_) {
+            if (!part->prepare_fork(child_owner_)) return;
+        }
         child_fd_ = std::move(*fd);
         NDSHARE_FAULT_POINT("fork.after_child_row");
     } catch (...) {
@@ -256,6 +289,7 @@ void Segment::finish_fork_in_child() noexcept {
         platform::move_descriptor(child_fd_, fd_);
         owner_ = child_owner_;
         ground_ = sync::Ground(fd_.get(), control_, own_row());
+        for (ForkPart* part : fork_parts_) part->finish_fork_in_child();
         sync::sign_row(control_, own_row(), signature(fd_.get()));
     } catch (...) {
         lost_in_fork_ = true;

@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "layout/control.h"
 #include "layout/descriptor.h"
@@ -25,6 +26,15 @@ namespace ndshare::api {
 struct MemoryId {
     std::uint64_t device = 0, inode = 0;
     auto operator<=>(const MemoryId&) const = default;
+};
+
+// Something that lives in a segment and that a forked child needs its own of.
+class ForkPart {
+ public:
+    virtual ~ForkPart() = default;
+    // In the parent, before fork(): makes the child's, under its owner word. false: it cannot.
+    virtual bool prepare_fork(std::uint64_t child_owner) noexcept = 0;
+    virtual void finish_fork_in_child() noexcept = 0;
 };
 
 class Segment : public std::enable_shared_from_this<Segment> {
@@ -51,6 +61,10 @@ class Segment : public std::enable_shared_from_this<Segment> {
     sync::LocalLock& attrs_local() { return attrs_local_; }
     // fork() could not attach this child, or clone() went past the hooks: Invalid.
     void require_attached() const;
+    bool is_lost() const;
+    // They are asked at each fork() from then on, and not while one runs.
+    void add_fork_part(ForkPart* part);
+    void remove_fork_part(ForkPart* part) noexcept;
 
     // The array's bytes; mapped at the first call, for as long as this object.
     std::byte* data(bool writeable);
@@ -105,9 +119,15 @@ class Segment : public std::enable_shared_from_this<Segment> {
     std::atomic<std::uint64_t> owner_{0};
     bool lost_in_fork_ = false;
     sync::LocalLock write_local_, attrs_local_;
-    platform::Fd child_fd_;  // between prepare and the two finishes
+    std::vector<ForkPart*> fork_parts_;  // under the mutex of all that this process holds
+    platform::Fd child_fd_;              // between prepare and the two finishes
     std::uint64_t child_owner_ = 0;
 };
+
+// false: its name has just gone, or went to other memory. Errors: CorruptBytes.
+bool is_live(Segment& segment);
+// After a search: the next one need not search again, and the name is passed on when we let go.
+void take_name(Segment& segment);
 
 // Guards every handle's bell; one for all, so that the fork hooks can hold it. Taken before all
 // others.

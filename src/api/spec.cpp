@@ -21,10 +21,11 @@ bool operator==(const Dtype& a, const Dtype& b) {
 }
 
 std::string to_string(const Spec& spec) {
-    std::string text = "shape (";
-    for (std::size_t k = 0; k < spec.shape.size(); ++k) {
-        text += (k == 0 ? "" : " ") + std::to_string(spec.shape[k]);
-        if (k + 1 < spec.shape.size() || spec.shape.size() == 1) text += ",";
+    const Shape& shape = spec.maxshape.empty() ? spec.shape : spec.maxshape;
+    std::string text = spec.maxshape.empty() ? "shape (" : "maxshape (";
+    for (std::size_t k = 0; k < shape.size(); ++k) {
+        text += (k == 0 ? "" : " ") + std::to_string(shape[k]);
+        if (k + 1 < shape.size() || shape.size() == 1) text += ",";
     }
     text += "), dtype " + meaning_of(spec.dtype.str());
     if (spec.order == Order::fortran) text += ", Fortran order";

@@ -1,12 +1,13 @@
 #include "ndshare/wait.hpp"
 
 #include <atomic>
-#include <deque>
+#include <memory>
 #include <vector>
 
 #include "api/handle.h"
 #include "api/interrupt.h"
 #include "api/operation.h"
+#include "api/subscriber.h"
 #include "base/check.h"
 #include "platform/bell_pipe.h"
 #include "platform/futex.h"
@@ -28,6 +29,11 @@ void check_interrupt() {
 }
 }  // namespace api
 
+api::Awaited& Waitable::awaited() const {
+    if (array_ != nullptr) return *array_->impl_;
+    return *subscriber_->impl_;
+}
+
 std::size_t wait(std::span<Waitable> things, Timeout timeout) {
     return api::in_operation("wait", "several", [&]() -> std::size_t {
         if (things.size() > platform::kFutexWordsMax) {
@@ -38,48 +44,36 @@ std::size_t wait(std::span<Waitable> things, Timeout timeout) {
         sync::Patience patience(timeout.count(), spin, [] { api::check_interrupt(); });
         for (;;) {
             std::size_t ready_count = 0;
-            std::deque<Array::Impl::Use> uses;  // keeps every segment while we sleep on its words
-            std::vector<std::uint64_t> seen(things.size());
-            for (std::size_t k = 0; k < things.size(); ++k) {
-                Array::Impl& impl = *things[k].array_->impl_;
-                things[k].ready_ = impl.closed();
-                if (!things[k].ready_) {
-                    const auto& use = uses.emplace_back(impl, "wait");
-                    seen[k] = use.version().load();  // before the look: a later change is noticed
-                    things[k].ready_ = impl.is_ready(use);
-                }
-                ready_count += things[k].ready_ ? 1 : 0;
+            std::vector<std::unique_ptr<api::WaitRound>> rounds;  // keep what we sleep on
+            rounds.reserve(things.size());
+            for (Waitable& thing : things) {
+                auto round = thing.awaited().begin_wait();
+                thing.ready_ = round == nullptr;
+                if (round) rounds.push_back(std::move(round));
+                ready_count += thing.ready_ ? 1 : 0;
             }
             if (ready_count > 0 || patience.over()) return ready_count;
 
             std::vector<platform::FutexWord> words;
-            words.reserve(things.size());
-            bool changed = false;
-            for (std::size_t k = 0; k < things.size(); ++k) {
-                changed |= !uses[k].version().announce_sleep(seen[k]);
-                words.push_back(
-                    {sync::WordAccess::futex_word(uses[k].segment().control().words().version),
-                     static_cast<std::uint32_t>(seen[k])});
+            words.reserve(rounds.size());
+            bool changed = false, all_have_words = true;
+            for (const auto& round : rounds) {
+                const auto word = round->announce();
+                changed |= !word;
+                if (!word) continue;
+                all_have_words &= word->word != nullptr;
+                words.push_back(*word);
             }
             if (changed) continue;
             const std::int64_t slice_ns = patience.next_slice_ns();
-            if (!platform::futex_wait_any(words, slice_ns)) {
+            if (!all_have_words || !platform::futex_wait_any(words, slice_ns)) {
                 std::vector<int> bells;
-                bells.reserve(things.size());
-                for (std::size_t k = 0; k < things.size(); ++k) {
-                    bells.push_back(things[k].array_->impl_->bell(uses[k]));
-                }
+                bells.reserve(rounds.size());
+                for (const auto& round : rounds) bells.push_back(round->bell());
                 platform::poll_readable(bells, slice_ns);
             }
             patience.ask_whether_to_go_on();
-            for (std::size_t k = 0; k < things.size(); ++k) {
-                Array::Impl& impl = *things[k].array_->impl_;
-                // A replacer that died before saying so: the thing is ready, its wait() raises.
-                if (!impl.closed() && impl.is_replaced(uses[k].segment())) {
-                    sync::Atomics::store_release(uses[k].segment().control().words().state,
-                                                 static_cast<std::uint32_t>(layout::kReplaced));
-                }
-            }
+            for (const auto& round : rounds) round->look_at_the_name();
         }
     });
 }

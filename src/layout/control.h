@@ -37,7 +37,10 @@ struct ControlWords {
     Word32 need_wake;  // 1: somebody sleeps on version; a writer clears it
     Word32 need_ring;  // 1: a bell is armed; the ringer clears it
     Word32 state;      // kBuilding, kLive, kReplaced, kUnlinked
-    std::uint8_t pad0[32];
+    // Streams, see layout/stream.h; 0 in arrays.
+    Word64 latest;      // the newest frame's number and slot
+    Word64 seq_anchor;  // a full number near it
+    std::uint8_t pad0[16];
     // Attributes' line.
     Word64 attrs;       // count of changes; its parity says which text holds
     Word64 attrs_lock;  // as lock
@@ -48,7 +51,14 @@ struct ControlWords {
     Word32 bell_high_water;  // the same for bells
     Word64 named;            // owner word of the process that the name's link leads to; a hint
     std::uint8_t pad2[48];
-    std::uint8_t reserved[320];
+    // Streams' waiting line: for room, and for peers to come.
+    Word32 room;            // raised when a slot may have come free for a publisher that waits
+    Word32 need_room;       // 1: a publisher waits for room; the raiser clears it
+    Word32 joins;           // raised when an end is taken or let go
+    Word32 end_high_water;  // ends below it may be in use
+    Word64 first_seq;       // frames published = latest - this
+    std::uint8_t pad3[40];
+    std::uint8_t reserved[256];
 };
 static_assert(sizeof(ControlWords) == 512, "bump kLayoutVersion");
 static_assert(offsetof(ControlWords, lock) == 8, "bump kLayoutVersion");
@@ -56,12 +66,15 @@ static_assert(offsetof(ControlWords, turn) == 16, "bump kLayoutVersion");
 static_assert(offsetof(ControlWords, need_wake) == 20, "bump kLayoutVersion");
 static_assert(offsetof(ControlWords, need_ring) == 24, "bump kLayoutVersion");
 static_assert(offsetof(ControlWords, state) == 28, "bump kLayoutVersion");
+static_assert(offsetof(ControlWords, latest) == 32, "bump kLayoutVersion");
 static_assert(offsetof(ControlWords, attrs) == 64, "bump kLayoutVersion");
 static_assert(offsetof(ControlWords, attrs_lock) == 72, "bump kLayoutVersion");
 static_assert(offsetof(ControlWords, attrs_bytes) == 80, "bump kLayoutVersion");
 static_assert(offsetof(ControlWords, row_high_water) == 128, "bump kLayoutVersion");
 static_assert(offsetof(ControlWords, bell_high_water) == 132, "bump kLayoutVersion");
 static_assert(offsetof(ControlWords, named) == 136, "bump kLayoutVersion");
+static_assert(offsetof(ControlWords, room) == 192, "bump kLayoutVersion");
+static_assert(offsetof(ControlWords, first_seq) == 208, "bump kLayoutVersion");
 static_assert(std::is_trivially_copyable_v<ControlWords>);
 static_assert(std::has_unique_object_representations_v<ControlWords>, "a hole between the words");
 
@@ -106,6 +119,7 @@ class Control {
     std::byte* attrs_text(std::size_t parity) const {
         return base_ + kAttrsOffset + parity * kAttrsCapacityBytes;
     }
+    std::byte* base() const { return base_; }
     explicit operator bool() const { return base_ != nullptr; }
 
  private:

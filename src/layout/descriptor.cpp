@@ -9,6 +9,7 @@
 #include "layout/hash.h"
 #include "layout/name.h"
 #include "layout/npy.h"
+#include "layout/stream.h"
 
 namespace ndshare::layout {
 namespace {
@@ -33,14 +34,14 @@ void require(bool good, const char* what) {
 struct Places {
     std::uint64_t control_offset, dtype_offset, file_bytes;
 };
-Places places_of(std::uint64_t header_bytes, std::uint64_t data_bytes, std::uint64_t dtype_bytes,
-                 std::uint64_t page_bytes) {
+Places places_of(std::uint64_t header_bytes, std::uint64_t data_bytes, std::uint64_t control_bytes,
+                 std::uint64_t dtype_bytes, std::uint64_t page_bytes) {
     Places places{};
     places.control_offset = round_up(header_bytes + data_bytes, page_bytes);
     const std::uint64_t long_text_bytes =
         dtype_bytes <= kDtypeInlineBytes ? 0 : round_up(dtype_bytes, kDescriptorPageBytes);
     places.file_bytes = round_up(
-        places.control_offset + kControlBytes + long_text_bytes + kDescriptorPageBytes, page_bytes);
+        places.control_offset + control_bytes + long_text_bytes + kDescriptorPageBytes, page_bytes);
     const std::uint64_t page = places.file_bytes - kDescriptorPageBytes;
     places.dtype_offset = long_text_bytes == 0 ? page + sizeof(Descriptor) : page - long_text_bytes;
     return places;
@@ -70,12 +71,12 @@ std::uint64_t data_bytes_of(const std::vector<std::int64_t>& shape, std::uint64_
     return bytes;
 }
 
-Descriptor describe(const ArrayPlan& plan) {
+Descriptor describe(const SegmentPlan& plan) {
     Descriptor d{};
     std::memcpy(d.magic, kMagic, sizeof kMagic);
     d.layout_version = kLayoutVersion;
     d.byte_order_mark = kByteOrderMark;
-    d.kind = kKindArray;
+    d.kind = plan.kind;
     d.flags = (plan.fortran ? kFlagFortran : 0U) | (plan.aligned ? kFlagAligned : 0U) |
               (plan.persistent ? kFlagPersistent : 0U);
     d.generation = plan.generation;
@@ -86,9 +87,16 @@ Descriptor describe(const ArrayPlan& plan) {
     d.data_offset_bytes = plan.npy_header.size();
     d.data_bytes = plan.data_bytes;
     d.control_bytes = kControlBytes;
+    if (plan.kind == kKindStream) {
+        d.slot_count = static_cast<std::uint32_t>(plan.shape.at(0));
+        d.end_count = kEndCount;
+        d.frame_attrs_bytes = kFrameAttrsBytes;
+        d.control_bytes = control_bytes_of_stream(d.slot_count);
+    }
     d.itemsize_bytes = plan.itemsize;
     d.dtype_bytes = static_cast<std::uint32_t>(plan.dtype.size());
-    const Places places = places_of(d.data_offset_bytes, d.data_bytes, d.dtype_bytes, d.page_bytes);
+    const Places places =
+        places_of(d.data_offset_bytes, d.data_bytes, d.control_bytes, d.dtype_bytes, d.page_bytes);
     d.control_offset_bytes = places.control_offset;
     d.dtype_offset_bytes = places.dtype_offset;
     d.file_bytes = places.file_bytes;
@@ -143,13 +151,26 @@ Description read_descriptor_page(std::string_view page, std::uint64_t file_bytes
     require(d.dim_count <= kDimsMax, "number of dimensions");
     require(d.name_bytes >= 1 && d.name_bytes <= kFullNameBytesMax, "length of the name");
     require(d.row_count == kRowCount && d.bell_count == kBellCount &&
-                d.attrs_capacity_bytes == kAttrsCapacityBytes && d.control_bytes == kControlBytes,
+                d.attrs_capacity_bytes == kAttrsCapacityBytes,
+            "size of the control region");
+    require(d.kind == kKindArray || d.kind == kKindStream, "kind");
+    if (d.kind == kKindStream) {
+        require(d.slot_count >= kSlotsMin && d.slot_count <= kSlotsMax &&
+                    d.end_count == kEndCount && d.frame_attrs_bytes == kFrameAttrsBytes &&
+                    d.dim_count == 1 && d.shape[0] == d.slot_count,
+                "slots");
+    } else {
+        require(d.slot_count == 0, "slots");
+    }
+    require(d.control_bytes ==
+                (d.kind == kKindStream ? control_bytes_of_stream(d.slot_count) : kControlBytes),
             "size of the control region");
     require(d.data_offset_bytes >= kHeaderStepBytes && d.data_offset_bytes <= kHeaderBytesMax &&
                 d.data_offset_bytes % kHeaderStepBytes == 0,
             "offset of the data");
     require(d.data_bytes <= file_bytes && d.dtype_bytes <= kHeaderBytesMax, "sizes");
-    const Places places = places_of(d.data_offset_bytes, d.data_bytes, d.dtype_bytes, d.page_bytes);
+    const Places places =
+        places_of(d.data_offset_bytes, d.data_bytes, d.control_bytes, d.dtype_bytes, d.page_bytes);
     require(d.control_offset_bytes == places.control_offset &&
                 d.dtype_offset_bytes == places.dtype_offset && d.file_bytes == places.file_bytes,
             "offsets");
@@ -167,8 +188,9 @@ void accept_dtype(Description& description, std::string_view dtype) {
     description.shape.assign(d.shape, d.shape + d.dim_count);
     // The checksum holds, so the rest can only be wrong on purpose; never use it all the same.
     try {
-        require(d.kind == kKindArray, "kind");
-        require(parse_dtype(dtype).itemsize == d.itemsize_bytes, "size of the dtype");
+        require((description.is_stream() ? parse_fields(dtype).slot_bytes
+                                         : parse_dtype(dtype).itemsize) == d.itemsize_bytes,
+                "size of the dtype");
         require(data_bytes_of(description.shape, d.itemsize_bytes) == d.data_bytes, "shape");
     } catch (const Invalid& e) {
         throw CorruptBytes(std::string("the descriptor is damaged (") + e.what() + ")");

@@ -57,7 +57,12 @@ struct Descriptor {
     std::int64_t shape[kDimsMax];
     char name[304];
     std::uint64_t book;  // which folder of names it belongs to; 0: a persistent file
-    std::uint8_t reserved[48];
+    // Streams; 0 in arrays. The dtype text is then that of layout/stream.h, shape is {slot_count}.
+    std::uint32_t slot_count;
+    std::uint32_t end_count;
+    std::uint32_t frame_attrs_bytes;
+    std::uint32_t reserved32;
+    std::uint8_t reserved[32];
 };
 static_assert(sizeof(Descriptor) == 1024, "bump kLayoutVersion");
 static_assert(offsetof(Descriptor, checksum) == 16, "bump kLayoutVersion");
@@ -68,17 +73,20 @@ static_assert(offsetof(Descriptor, dtype_offset_bytes) == 120, "bump kLayoutVers
 static_assert(offsetof(Descriptor, shape) == 152, "bump kLayoutVersion");
 static_assert(offsetof(Descriptor, name) == 664, "bump kLayoutVersion");
 static_assert(offsetof(Descriptor, book) == 968, "bump kLayoutVersion");
+static_assert(offsetof(Descriptor, slot_count) == 976, "bump kLayoutVersion");
 static_assert(std::is_trivially_copyable_v<Descriptor>);
 static_assert(std::has_unique_object_representations_v<Descriptor>, "a hole between the fields");
 
 inline constexpr std::size_t kDtypeInlineBytes = kDescriptorPageBytes - sizeof(Descriptor);
 
 // What a creator wants, in checked form.
-struct ArrayPlan {
+struct SegmentPlan {
     std::string full_name;
-    std::string dtype;  // canonical
+    std::uint32_t kind = kKindArray;
+    std::string dtype;  // canonical; streams: their fields' text
     std::string npy_header;
-    std::vector<std::int64_t> shape;
+    std::vector<std::int64_t> shape;  // streams: the number of slots
+    std::uint64_t first_seq = 0;      // streams: the number before the first frame's
     bool fortran = false, aligned = false, persistent = false;
     std::uint64_t itemsize = 0, data_bytes = 0, generation = 0, pid_namespace = 0, book = 0;
     std::uint32_t uid = 0, page_bytes = 4096;
@@ -86,7 +94,7 @@ struct ArrayPlan {
 };
 
 // Where everything lies: a pure function of the plan. Throws Invalid when 2^63 does not hold it.
-Descriptor describe(const ArrayPlan& plan);
+Descriptor describe(const SegmentPlan& plan);
 // The pages behind the control region: long dtype text if any, then the descriptor page.
 std::string descriptor_pages(Descriptor descriptor, std::string_view dtype);
 
@@ -100,6 +108,7 @@ struct Description {
     std::vector<std::int64_t> shape;
     bool fortran() const { return (fields.flags & kFlagFortran) != 0; }
     bool aligned() const { return (fields.flags & kFlagAligned) != 0; }
+    bool is_stream() const { return fields.kind == kKindStream; }
 };
 
 // Step 1: from the last page (kDescriptorPageBytes bytes, a private copy) and the file's size.

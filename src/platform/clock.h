@@ -8,6 +8,13 @@ namespace ndshare::platform {
 std::int64_t monotonic_ns() noexcept;  // CLOCK_MONOTONIC
 std::int64_t realtime_ns() noexcept;   // CLOCK_REALTIME
 
+// The same instant on both clocks, for the price of one: the distance between them is looked at
+// again every 100 ms, so a step of the realtime clock is seen that late.
+struct Instant {
+    std::int64_t monotonic_ns, realtime_ns;
+};
+Instant now() noexcept;
+
 // Ends early on a signal. Blocks: yes.
 void sleep_ns(std::int64_t ns) noexcept;
 

@@ -27,7 +27,10 @@ void FolderWatch::wait(std::int64_t timeout_ns) noexcept {
     const timespec timeout{static_cast<time_t>(timeout_ns / 1'000'000'000),
                            static_cast<long>(timeout_ns % 1'000'000'000)};
     pollfd entry{inotify_.get(), POLLIN, 0};
-    if (ppoll(&entry, watching_ ? 1 : 0, &timeout, nullptr) <= 0) return;
+    if (ppoll(&entry, watching_ ? 1 : 0, &timeout, nullptr) > 0) empty();
+}
+
+void FolderWatch::empty() noexcept {
     alignas(inotify_event) char events[4096];
     while (::read(inotify_.get(), events, sizeof events) > 0) {
     }

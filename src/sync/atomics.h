@@ -49,6 +49,16 @@ struct Atomics {
         return ref(word).compare_exchange_strong(expected, desired, std::memory_order_acq_rel,
                                                  std::memory_order_acquire);
     }
+    static bool compare_exchange_seq_cst(auto& word, auto& expected, auto desired) {
+        return ref(word).compare_exchange_strong(expected, desired, std::memory_order_seq_cst,
+                                                 std::memory_order_seq_cst);
+    }
+    static void set_bits_seq_cst(auto& word, auto bits) {
+        ref(word).fetch_or(bits, std::memory_order_seq_cst);
+    }
+    static void clear_bits_seq_cst(auto& word, auto bits) {
+        ref(word).fetch_and(~bits, std::memory_order_seq_cst);
+    }
     static void fence_acquire() { std::atomic_thread_fence(std::memory_order_acquire); }
     static void fence_release() { std::atomic_thread_fence(std::memory_order_release); }
 

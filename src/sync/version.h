@@ -15,6 +15,7 @@
 #include "layout/control.h"
 #include "sync/patience.h"
 #include "sync/read_turn.h"
+#include "sync/sleepers.h"
 #include "sync/write_lock.h"
 
 namespace ndshare::sync {
@@ -29,7 +30,11 @@ template <class Ground>
 class Version {
  public:
     Version(layout::ControlWords& words, Ground& ground)
-        : words_(words), ground_(ground), lock_(words.lock, ground), turn_(words.turn, ground) {}
+        : words_(words),
+          ground_(ground),
+          lock_(words.lock, ground),
+          turn_(words.turn, ground),
+          sleepers_(words.need_wake, ground) {}
 
     std::uint64_t load() const { return ground_.load_acquire(words_.version); }
     // Invariant 2: odd, and nobody living inside.
@@ -62,7 +67,7 @@ class Version {
     std::uint64_t finish(std::uint64_t me) noexcept {
         NDSHARE_FAULT_POINT_QUIET("version.before_even");
         const std::uint64_t even = (ground_.load_relaxed(words_.version) | 1) + 1;
-        const bool slept = take_sleep_flag();
+        const bool slept = sleepers_.take();
         // SYNC(version-even): makes the bytes visible to whoever sees the even word. As a locked
         // instruction it also drains the non-temporal stores that large copies use.
         // SYNC(need-wake): the word first, then the look whether somebody sleeps.
@@ -77,7 +82,7 @@ class Version {
         // The word stays the same, so a sleeper that looked before and lies down after this is not
         // woken: it finds out at the end of its slice.
         NDSHARE_FAULT_POINT_QUIET("version.before_leave");
-        const bool slept = take_sleep_flag();
+        const bool slept = sleepers_.take();
         lock_.release(me);
         wake_sleepers(slept);
     }
@@ -125,11 +130,7 @@ class Version {
         patience.ask_whether_to_go_on();
     }
     // Asks the next finish for a wake; false: the word is no longer seen, do not sleep.
-    bool announce_sleep(std::uint64_t seen) {
-        // SYNC(need-wake): the flag first, then the look at the word.
-        ground_.store_seq_cst(words_.need_wake, std::uint32_t{1});
-        return ground_.load_seq_cst(words_.version) == seen;
-    }
+    bool announce_sleep(std::uint64_t seen) { return sleepers_.announce(words_.version, seen); }
 
  private:
     static constexpr int kOptimisticAttempts = 3;
@@ -137,16 +138,8 @@ class Version {
 
     // For ReadTurn::let_pass.
     std::uint64_t quiet() { return lock_.held_by_the_living() ? 0 : load() + 1; }
-    // Under the lock and before the new word is out: whoever raised the flag sleeps on an older
-    // word and gets our wake. Nobody clears it later, when it may be a sleeper's on the new word
-    // already; one flag too many costs the next writer one wake.
-    bool take_sleep_flag() noexcept {
-        return ground_.load_seq_cst(words_.need_wake) != 0 &&
-               ground_.exchange_seq_cst(words_.need_wake, std::uint32_t{0}) != 0;
-    }
     void wake_sleepers(bool slept) noexcept {
-        // SYNC(need-wake): if the sleeper's flag is not seen here, it sees our word.
-        if (!slept && ground_.load_seq_cst(words_.need_wake) == 0) return;
+        if (!sleepers_.anybody(slept)) return;
         NDSHARE_FAULT_POINT_QUIET("version.before_wake");
         ground_.wake_all(words_.version);
     }
@@ -204,6 +197,7 @@ class Version {
     Ground& ground_;
     WriteLock<Ground> lock_;
     ReadTurn<Ground> turn_;
+    Sleepers<Ground> sleepers_;
 };
 
 }  // namespace ndshare::sync

@@ -27,9 +27,9 @@ std::string read_file(const std::string& path) {
 }
 
 // Everything in it is fixed; every field that a plan can set is set.
-ArrayPlan frozen_plan() {
-    ArrayPlan plan = support::plan_of("[('position', '<f8', (3,)), ('flags', '|u1'), ('', '|V7')]",
-                                      {3, 1, 4}, "frozen/größe");
+SegmentPlan frozen_plan() {
+    SegmentPlan plan = support::plan_of(
+        "[('position', '<f8', (3,)), ('flags', '|u1'), ('', '|V7')]", {3, 1, 4}, "frozen/größe");
     plan.fortran = true;
     plan.aligned = true;
     plan.npy_header = make_npy_header(parse_dtype(plan.dtype).npy_descr, true, plan.shape);
@@ -38,7 +38,7 @@ ArrayPlan frozen_plan() {
 
 // The header, then the descriptor page: what never changes in a segment.
 std::string frozen_bytes() {
-    const ArrayPlan plan = frozen_plan();
+    const SegmentPlan plan = frozen_plan();
     return plan.npy_header + descriptor_pages(describe(plan), plan.dtype);
 }
 

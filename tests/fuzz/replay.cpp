@@ -53,7 +53,7 @@ void write_input(const std::filesystem::path& path, const std::string& bytes) {
     std::ofstream(path, std::ios::binary) << bytes;
 }
 
-std::string input_of(const layout::ArrayPlan& plan) {
+std::string input_of(const layout::SegmentPlan& plan) {
     const auto d = layout::describe(plan);
     const std::string pages = layout::descriptor_pages(d, plan.dtype);
     const bool is_long = plan.dtype.size() > layout::kDtypeInlineBytes;

@@ -54,6 +54,16 @@ class SimGround {
                                   std::type_identity_t<Number<Word>> desired) {
         return exchange_if(word, expected, desired, Order::seq_cst);
     }
+    void set_bits_seq_cst(auto& word, std::uint64_t bits) {
+        auto seen = load_seq_cst(word);
+        while (!compare_exchange_seq_cst(word, seen, seen | bits)) {
+        }
+    }
+    void clear_bits_seq_cst(auto& word, std::uint64_t bits) {
+        auto seen = load_seq_cst(word);
+        while (!compare_exchange_seq_cst(word, seen, seen & ~bits)) {
+        }
+    }
     void fence_seq_cst() const { world_->fence(Order::seq_cst); }
     void fence_acquire() const { world_->fence(Order::acquire); }
     void fence_release() const { world_->fence(Order::release); }

@@ -13,10 +13,10 @@
 
 namespace ndshare::support {
 
-inline layout::ArrayPlan plan_of(const std::string& dtype, std::vector<std::int64_t> shape,
-                                 const std::string& name = "scores") {
+inline layout::SegmentPlan plan_of(const std::string& dtype, std::vector<std::int64_t> shape,
+                                   const std::string& name = "scores") {
     const layout::DtypeMeaning meaning = layout::parse_dtype(dtype);
-    layout::ArrayPlan plan;
+    layout::SegmentPlan plan;
     plan.full_name = name;
     plan.dtype = meaning.canonical;
     plan.itemsize = meaning.itemsize;

@@ -32,7 +32,7 @@ std::string refusal(const std::function<void()>& call) {
 }
 
 // Writes, reads back, and compares everything.
-void expect_round_trip(const ArrayPlan& plan) {
+void expect_round_trip(const SegmentPlan& plan) {
     const Descriptor d = describe(plan);
     const std::string pages = descriptor_pages(d, plan.dtype);
     Description found = read_descriptor_page(last_page(pages), d.file_bytes, 4096);
@@ -104,7 +104,7 @@ TEST(Descriptor, comes_back_as_it_was_written) {
 
 TEST(Descriptor, keeps_its_flags) {
     for (const bool set : {false, true}) {
-        ArrayPlan plan = plan_of("f8", {2, 2});
+        SegmentPlan plan = plan_of("f8", {2, 2});
         plan.fortran = set;
         plan.aligned = !set;
         plan.persistent = set;
@@ -116,7 +116,7 @@ TEST(Descriptor, of_a_long_dtype_has_its_text_in_pages_of_its_own) {
     for (const std::size_t bytes :
          {kDtypeInlineBytes - 40, kDtypeInlineBytes + 1, std::size_t{4096}, std::size_t{4097},
           std::size_t{20000}, std::size_t{50000}}) {
-        const ArrayPlan plan = plan_of(long_dtype(bytes), {3});
+        const SegmentPlan plan = plan_of(long_dtype(bytes), {3});
         const Descriptor d = describe(plan);
         const bool is_long = plan.dtype.size() > kDtypeInlineBytes;
         EXPECT_EQ(d.dtype_offset_bytes % 4096, is_long ? 0U : sizeof(Descriptor));
@@ -129,7 +129,7 @@ TEST(Descriptor, of_exactly_the_inline_size_is_inline) {
     // A name that makes the text as long as fits beside the descriptor, and one byte longer.
     for (const std::size_t extra : {0U, 1U}) {
         const std::string name(kDtypeInlineBytes - std::strlen("[('', '<f4')]") + extra, 'x');
-        const ArrayPlan plan = plan_of("[('" + name + "', '<f4')]", {3});
+        const SegmentPlan plan = plan_of("[('" + name + "', '<f4')]", {3});
         ASSERT_EQ(plan.dtype.size(), kDtypeInlineBytes + extra);
         const Descriptor d = describe(plan);
         EXPECT_EQ(d.dtype_offset_bytes > d.file_bytes - kDescriptorPageBytes, extra == 0);
@@ -140,7 +140,7 @@ TEST(Descriptor, of_exactly_the_inline_size_is_inline) {
 TEST(Descriptor, places_everything_apart_and_on_pages) {
     for (const std::uint32_t page : {4096U, 16384U, 65536U}) {
         for (const std::int64_t count : {0, 1, 4095, 4096, 4097, 65536, 1000000}) {
-            ArrayPlan plan = plan_of("u1", {count});
+            SegmentPlan plan = plan_of("u1", {count});
             plan.page_bytes = page;
             const Descriptor d = describe(plan);
             EXPECT_EQ(d.data_offset_bytes, plan.npy_header.size());
@@ -155,7 +155,7 @@ TEST(Descriptor, places_everything_apart_and_on_pages) {
 }
 
 TEST(Descriptor, made_for_larger_pages_opens_where_they_are_smaller) {
-    ArrayPlan plan = plan_of("u1", {10});
+    SegmentPlan plan = plan_of("u1", {10});
     plan.page_bytes = 65536;
     const Descriptor d = describe(plan);
     const std::string page = last_page(descriptor_pages(d, plan.dtype));
@@ -168,7 +168,7 @@ TEST(Descriptor, made_for_larger_pages_opens_where_they_are_smaller) {
 
 class Damaged : public testing::Test {
  protected:
-    const ArrayPlan plan = plan_of("[('a', '<f4'), ('b', '<i2', (3,))]", {5, 5});
+    const SegmentPlan plan = plan_of("[('a', '<f4'), ('b', '<i2', (3,))]", {5, 5});
     const Descriptor written = describe(plan);
     const std::string page = last_page(descriptor_pages(written, plan.dtype));
 
@@ -202,7 +202,7 @@ TEST_F(Damaged, every_single_flipped_bit_is_noticed) {
 }
 
 TEST_F(Damaged, every_single_flipped_bit_of_a_long_dtype_is_noticed) {
-    const ArrayPlan long_plan = plan_of(long_dtype(5000), {2});
+    const SegmentPlan long_plan = plan_of(long_dtype(5000), {2});
     const Descriptor d = describe(long_plan);
     const std::string pages = descriptor_pages(d, long_plan.dtype);
     const Description first = read_descriptor_page(last_page(pages), d.file_bytes, 4096);

@@ -1,0 +1,190 @@
+#include "api/frame.h"
+
+#include <map>
+#include <mutex>
+
+#include "api/book.h"
+#include "api/operation.h"
+#include "base/check.h"
+#include "platform/clock.h"
+#include "sync/racy_copy.h"
+
+namespace ndshare {
+namespace {
+using api::in_operation;
+}  // namespace
+
+// ---- making -------------------------------------------------------------------------------------
+
+Frame::Impl::Impl(std::shared_ptr<api::EndLease> held,
+                  std::shared_ptr<const std::string> stream_name, const api::Ring::Place& place,
+                  bool copy)
+    : lease(std::move(held)), name(std::move(stream_name)), slot(place.slot), seq(place.seq) {
+    const api::StreamMemory& m = lease->memory();
+    const auto& line = m.control.slot(slot);
+    bytes = m.slot(slot);
+    try {
+        // Relaxed: written before the slot showed its number, which the pin saw.
+        time_ns = static_cast<std::int64_t>(sync::Atomics::load_relaxed(line.time_ns));
+        steady_ns = static_cast<std::int64_t>(sync::Atomics::load_relaxed(line.steady_ns));
+        const std::uint32_t attrs_bytes = sync::Atomics::load_relaxed(line.attrs_bytes);
+        if (attrs_bytes > layout::kFrameAttrsBytes) {
+            throw CorruptBytes("a frame's attributes have an impossible length");
+        }
+        if (attrs_bytes > 0) {
+            attrs.assign(reinterpret_cast<const char*>(bytes + m.plan.attrs_offset_bytes),
+                         attrs_bytes);
+        }
+        for (const auto& field : m.plan.fields) {
+            if (!field.variable) continue;
+            for (std::size_t axis = 0; axis < field.shape.size(); ++axis) {
+                std::int64_t extent = 0;
+                std::memcpy(&extent, bytes + field.shape_offset_bytes + axis * sizeof extent,
+                            sizeof extent);
+                if (extent < 0 || extent > field.shape[axis]) {
+                    throw CorruptBytes("a frame's shape is beyond its stream's maxshape");
+                }
+                extents.push_back(extent);
+            }
+        }
+        if (copy) {
+            copied = api::make_aligned(m.plan.slot_bytes);
+            for (std::size_t k = 0; k < m.plan.fields.size(); ++k) {
+                std::memcpy(copied.get() + m.plan.fields[k].offset_bytes, field(k).data,
+                            field(k).nbytes);
+            }
+            bytes = copied.get();
+            pinned = false;
+            lease->unpin(slot);
+        }
+    } catch (...) {
+        lease->unpin(slot);
+        throw;
+    }
+}
+
+Frame::Impl::~Impl() {
+    if (pinned) lease->unpin(slot);
+}
+
+FieldView Frame::Impl::field(std::size_t index) const {
+    const api::StreamMemory& m = memory();
+    const layout::Field& field = m.plan.fields[index];
+    FieldView view{&m.fields[index].second, field.shape, bytes + field.offset_bytes,
+                   field.max_bytes};
+    if (!field.variable) return view;
+    std::size_t at = 0;
+    for (std::size_t k = 0; k < index; ++k) {
+        if (m.plan.fields[k].variable) at += m.plan.fields[k].shape.size();
+    }
+    view.shape = std::span(extents).subspan(at, field.shape.size());
+    view.nbytes = field.itemsize;
+    for (const std::int64_t extent : view.shape) view.nbytes *= static_cast<std::size_t>(extent);
+    return view;
+}
+
+// ---- the public face ----------------------------------------------------------------------------
+
+std::string_view Frame::name() const noexcept { return *impl_->name; }
+std::uint64_t Frame::seq() const noexcept { return impl_->seq; }
+std::uint64_t Frame::generation() const noexcept { return impl_->memory().generation(); }
+std::int64_t Frame::time_ns() const noexcept { return impl_->time_ns; }
+std::chrono::nanoseconds Frame::age() const noexcept {
+    return std::chrono::nanoseconds(platform::monotonic_ns() - impl_->steady_ns);
+}
+const std::string& Frame::attrs_json() const {
+    static const std::string none = "{}";
+    return impl_->attrs.empty() ? none : impl_->attrs;
+}
+FrameRef Frame::ref() const { return {*impl_->name, generation(), seq()}; }
+std::size_t Frame::field_count() const noexcept { return impl_->memory().fields.size(); }
+FieldView Frame::field(std::size_t index) const { return impl_->field(index); }
+std::string_view Frame::field_name(std::size_t index) const {
+    return impl_->memory().fields.at(index).first;
+}
+bool Frame::is_object() const noexcept { return impl_->memory().plan.is_object(); }
+
+std::size_t Frame::field_index(std::string_view field) const {
+    return in_operation("frame", name(),
+                        [&] { return api::index_of(impl_->memory().fields, field); });
+}
+
+std::span<const std::byte> Frame::bytes(std::string_view field) const {
+    const FieldView view = impl_->field(field_index(field));
+    return {view.data, view.nbytes};
+}
+
+std::shared_ptr<const std::byte> Frame::memory(std::size_t index) const {
+    return {impl_, impl_->field(index).data};
+}
+
+FieldView Frame::checked(std::string_view field, const Dtype& dtype, std::size_t rank) const {
+    const FieldView view = impl_->field(field_index(field));
+    if (rank == view.shape.size() && dtype == view.spec->dtype) return view;
+    throw Error(Errc::spec_mismatch, "view", *impl_->name,
+                "asked for " + std::to_string(rank) + " dimensions of dtype " + dtype.str() +
+                    ", it has " + to_string(*view.spec));
+}
+
+// ---- refs ---------------------------------------------------------------------------------------
+
+namespace {
+
+// A process's own end for frames by number: one for each memory, as long as a frame of it lives.
+std::shared_ptr<api::EndLease> lease_for_refs(const std::shared_ptr<api::StreamMemory>& memory) {
+    static auto& mutex = *new std::mutex;
+    static auto& leases = *new std::map<api::MemoryId, std::weak_ptr<api::EndLease>>;
+    const std::lock_guard lock(mutex);
+    std::erase_if(leases, [](const auto& entry) { return entry.second.expired(); });
+    auto& known = leases[memory->segment->id()];
+    if (auto lease = known.lock(); lease && lease->is_here()) return lease;
+    auto made = std::make_shared<api::EndLease>(memory, layout::kEndRefs);
+    known = made;
+    return made;
+}
+
+}  // namespace
+
+std::optional<Frame> FrameRef::get() const {
+    try {
+        return get_or_throw();
+    } catch (const Error& e) {
+        if (e.code() == Errc::overwritten || e.code() == Errc::not_found) return std::nullopt;
+        throw;
+    }
+}
+
+Frame FrameRef::get_or_throw() const {
+    return in_operation("ref.get", name, [&] {
+        auto found = api::find(api::full_name_of(name));
+        if (!found) {
+            throw Error(Errc::not_found, "ref.get", name,
+                        "the stream is gone: nobody holds it any more");
+        }
+        auto memory = api::attach_stream(std::move(*found), false);
+        if (!memory || memory->generation() != generation) {
+            throw Error(Errc::overwritten, "ref.get", name,
+                        "the stream was made anew: the frame was in generation " +
+                            std::to_string(generation) + ", the name has " +
+                            (memory ? std::to_string(memory->generation()) : "another") + " now");
+        }
+        auto lease = lease_for_refs(memory);
+        api::Ring::Place place;
+        switch (lease->take_exactly(seq, place)) {
+            case api::Ring::Exact::frame:
+                break;
+            case api::Ring::Exact::not_yet:
+                throw Error(Errc::not_found, "ref.get", name,
+                            "frame " + std::to_string(seq) + " was not published yet");
+            case api::Ring::Exact::gone:
+                throw Error(Errc::overwritten, "ref.get", name,
+                            "frame " + std::to_string(seq) +
+                                " was overwritten; hold the frame, get it sooner, or give the "
+                                "stream more slots");
+        }
+        return Frame(std::make_shared<const Frame::Impl>(
+            std::move(lease), std::make_shared<const std::string>(name), place, false));
+    });
+}
+
+}  // namespace ndshare

@@ -1,0 +1,64 @@
+// api/publisher.h: what a Publisher handle is behind the public header, shared with its loans.
+// Threads: any. A Use keeps the memory through one operation.
+#pragma once
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "api/gate.h"
+#include "api/stream_memory.h"
+#include "ndshare/stream.hpp"
+#include "sync/patience.h"
+
+namespace ndshare {
+
+struct Publisher::Impl {
+    Impl(std::string user_name, std::string whole_name, const PublisherOptions& options);
+
+    const std::string name, full_name;
+    const bool block;
+    sync::SpinBudget spin;
+    api::Gate gate;
+    std::shared_ptr<const api::StreamMemory> memory;  // until the last one is out
+    std::atomic<std::uint64_t> dropped{0};
+    std::atomic<std::uint32_t> blocker_pid{0};  // who was in the way last; 0: nobody
+
+    class Use {
+     public:
+        Use(Impl& impl, const char* operation);
+        ~Use() { impl_.leave(); }
+        Use(const Use&) = delete;
+        const api::StreamMemory& memory() const { return *impl_.memory; }
+
+     private:
+        Impl& impl_;
+    };
+    void leave() noexcept;
+    void close() noexcept;
+
+    // What is written next to a frame.
+    struct Stamp {
+        std::optional<std::int64_t> time_ns{};
+        std::string_view attrs{};
+    };
+    // A slot of this process's; nullopt: none is free (drop_oldest), or not in time (block).
+    std::optional<std::size_t> claim(const Use& use, Timeout timeout);
+    // Gives the slot its number. REQUIRES: its fields, and their extents, are there.
+    std::uint64_t commit(const Use& use, std::size_t slot, const Stamp& stamp);
+    void count_dropped();
+    // This process publishes here: the lease of its own.
+    api::EndLease& lease(const Use& use);
+    void set_lease(std::shared_ptr<api::EndLease> lease) { lease_ = std::move(lease); }
+    void require_current(const Use& use, const char* operation) const;
+    void go_on(const Use& use, const char* operation);
+
+ private:
+    void note_blocker(const api::StreamMemory& m, std::size_t end);
+    std::mutex mutex_;
+    std::shared_ptr<api::EndLease> lease_;
+    sync::KnownDead dead_;
+};
+
+}  // namespace ndshare

@@ -1,0 +1,212 @@
+#include "api/stream_memory.h"
+
+#include <bit>
+
+#include "api/book.h"
+#include "base/check.h"
+#include "layout/dtype.h"
+
+namespace ndshare::api {
+namespace {
+
+Spec to_spec(const layout::Field& field) {
+    Spec spec{.shape = {},
+              .dtype = Dtype(std::string_view(field.dtype)),
+              .order = field.fortran ? Order::fortran : Order::c,
+              .maxshape = {},
+              .aligned = field.aligned};
+    (field.variable ? spec.maxshape : spec.shape) = field.shape;
+    return spec;
+}
+
+layout::Field to_field(const std::string& name, const Spec& spec) {
+    if (!spec.shape.empty() && !spec.maxshape.empty()) {
+        throw Invalid("give shape or maxshape, not both");
+    }
+    layout::Field field;
+    field.name = name;
+    field.dtype = spec.dtype.str();
+    field.variable = !spec.maxshape.empty();
+    field.shape = field.variable ? spec.maxshape : spec.shape;
+    field.fortran = spec.order == Order::fortran;
+    field.aligned = spec.aligned;
+    return field;
+}
+
+}  // namespace
+
+Fields to_fields(const layout::SlotPlan& plan) {
+    Fields fields;
+    for (const auto& field : plan.fields) fields.emplace_back(field.name, to_spec(field));
+    return fields;
+}
+
+bool has_fields(const PublisherOptions& options) {
+    return options.shape || !options.maxshape.empty() || !options.fields.empty() ||
+           options.object_bytes_max != 0;
+}
+
+layout::SlotPlan to_slot_plan(const PublisherOptions& options) {
+    const int ways = (options.shape ? 1 : 0) + (options.maxshape.empty() ? 0 : 1) +
+                     (options.fields.empty() ? 0 : 1) + (options.object_bytes_max == 0 ? 0 : 1);
+    if (ways != 1) {
+        throw Invalid("give exactly one of shape, maxshape, fields and the size of objects");
+    }
+    std::vector<layout::Field> fields;
+    if (options.object_bytes_max != 0) {
+        if (options.object_bytes_max > (std::uint64_t{1} << 60)) {
+            throw Invalid("objects of that size cannot be");
+        }
+        layout::Field field;
+        field.dtype = "|u1";
+        field.shape = {static_cast<std::int64_t>(options.object_bytes_max)};
+        field.variable = field.object = true;
+        fields.push_back(std::move(field));
+    } else if (options.fields.empty()) {
+        fields.push_back(to_field(
+            "", {.shape = options.shape.value_or(Shape{}),
+                 .dtype = options.dtype.str().empty() ? Dtype::of<double>() : options.dtype,
+                 .order = Order::c,
+                 .maxshape = options.maxshape}));
+    } else {
+        for (const auto& [name, spec] : options.fields) fields.push_back(to_field(name, spec));
+    }
+    return layout::plan_slot(std::move(fields));
+}
+
+std::string fields_to_string(const Fields& fields) {
+    if (fields.size() == 1 && fields.front().first.empty()) return to_string(fields.front().second);
+    std::string text;
+    for (const auto& [name, spec] : fields) {
+        text += (text.empty() ? "" : "; ") + name + ": " + to_string(spec);
+    }
+    return text;
+}
+
+std::size_t index_of(const Fields& fields, std::string_view name) {
+    if (name.empty() && fields.size() == 1) return 0;
+    std::string known;
+    for (std::size_t k = 0; k < fields.size(); ++k) {
+        if (fields[k].first == name) return k;
+        known += (known.empty() ? "" : ", ") + fields[k].first;
+    }
+    if (name.empty()) throw Invalid("it has several fields (" + known + "); name one");
+    if (fields.size() == 1 && known.empty()) {
+        throw Invalid("it has no fields with names, and \"" + std::string(name) +
+                      "\" was asked for");
+    }
+    throw Invalid("it has no field \"" + std::string(name) + "\"; its fields are " + known);
+}
+
+StreamMemory::StreamMemory(std::shared_ptr<Segment> held, bool writeable)
+    : segment(std::move(held)),
+      plan(layout::parse_fields(segment->description().dtype)),
+      fields(to_fields(plan)),
+      control(segment->control().base(), segment->description().fields.slot_count),
+      pool(segment->data(writeable)) {}
+
+std::shared_ptr<StreamMemory> attach_stream(Found&& found, bool writeable) {
+    if (!found.description.is_stream()) {
+        throw Invalid(
+            "the name leads to an array, not a stream; open it with ndshare.open, or "
+            "choose another name");
+    }
+    const bool searched = found.searched;
+    auto segment =
+        Segment::attach(std::move(found.fd), found.id, std::move(found.description), writeable);
+    segment->require_attached();
+    if (!is_live(*segment)) return nullptr;
+    if (searched) take_name(*segment);
+    return std::make_shared<StreamMemory>(std::move(segment), writeable);
+}
+
+// ---- ends ---------------------------------------------------------------------------------------
+
+EndLease::EndLease(std::shared_ptr<const StreamMemory> memory, std::uint32_t kind)
+    : memory_(std::move(memory)), kind_(kind) {
+    Segment& segment = *memory_->segment;
+    segment.require_attached();
+    owner_ = segment.owner();
+    index_ = memory_->ends().take(owner_, kind);
+    segment.add_fork_part(this);
+}
+
+EndLease::~EndLease() {
+    memory_->segment->remove_fork_part(this);
+    if (is_here() && !memory_->segment->is_lost()) memory_->ends().let_go(index_, owner_);
+}
+
+void EndLease::set_kind(std::uint32_t kind) {
+    kind_ = kind;
+    // SYNC(cursor)
+    sync::Atomics::store_seq_cst(words().kind, kind);
+}
+
+void EndLease::unpin(std::size_t slot) noexcept {
+    if (!is_here() || memory_->segment->is_lost()) return;
+    std::unique_lock<std::mutex> lock;
+    if (kind_ == layout::kEndRefs) {
+        lock = std::unique_lock(refs_mutex_);
+        if (--refs_[slot] > 0) return;
+        refs_.erase(slot);
+    }
+    memory_->ring().unpin(index_, slot);
+    memory_->ends().tell_room();
+}
+
+Ring::Exact EndLease::take_exactly(std::uint64_t seq, Ring::Place& place) {
+    const std::lock_guard lock(refs_mutex_);
+    Ring ring = memory_->ring();
+    std::size_t slot = 0;
+    if (ring.where(seq, slot) && refs_.contains(slot)) {
+        // Pinned already, perhaps for another frame: the bit must not be touched.
+        if (!ring.is_there(slot, seq)) return Ring::Exact::gone;
+        place = {slot, seq};
+    } else if (const auto exact = ring.take_exactly(index_, seq, place);
+               exact != Ring::Exact::frame) {
+        return exact;
+    }
+    ++refs_[place.slot];
+    return Ring::Exact::frame;
+}
+
+std::size_t EndLease::pin_count() const {
+    std::size_t count = 0;
+    for (std::size_t word = 0; word < memory_->control.pin_words(); ++word) {
+        // Relaxed: our own bits; another thread's may be a moment older.
+        count += static_cast<std::size_t>(
+            std::popcount(sync::Atomics::load_relaxed(words().pins[word])));
+    }
+    return count;
+}
+
+bool EndLease::prepare_fork(std::uint64_t child_owner) noexcept {
+    child_owner_ = 0;
+    if (kind_ == layout::kEndPublisher || !is_here()) return true;
+    try {
+        child_index_ = memory_->ends().take(child_owner, layout::kEndIdle);
+        layout::End& child = memory_->control.end(child_index_);
+        // While these pins hold: the child's frames are pinned before it exists.
+        for (std::size_t word = 0; word < memory_->control.pin_words(); ++word) {
+            sync::Atomics::set_bits_seq_cst(child.pins[word],
+                                            sync::Atomics::load_relaxed(words().pins[word]));
+        }
+        sync::Atomics::store_relaxed(child.cursor,
+                                     sync::Atomics::load_relaxed(words().cursor));  // ours
+        sync::Atomics::store_relaxed(child.count, sync::Atomics::load_relaxed(words().count));
+        sync::Atomics::store_seq_cst(child.kind, kind_);  // SYNC(cursor)
+        child_owner_ = child_owner;
+        return true;
+    } catch (...) {
+        return false;  // no end is left: the child cannot have this memory
+    }
+}
+
+void EndLease::finish_fork_in_child() noexcept {
+    if (child_owner_ == 0) return;
+    index_ = child_index_;
+    owner_ = child_owner_;
+    child_owner_ = 0;
+}
+
+}  // namespace ndshare::api

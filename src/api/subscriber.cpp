@@ -1,0 +1,502 @@
+#include "api/subscriber.h"
+
+#include <algorithm>
+
+#include "api/attrs.h"
+#include "api/book.h"
+#include "api/interrupt.h"
+#include "api/operation.h"
+#include "base/check.h"
+#include "platform/process.h"
+#include "sync/bells.h"
+
+namespace ndshare {
+namespace {
+
+using api::in_operation;
+using api::StreamMemory;
+
+// Half of the slots, so that no subscriber starves the publisher alone.
+std::size_t pins_max(std::size_t slot_count) {
+    return slot_count < 4 ? 1 : std::max<std::size_t>(2, slot_count / 2);
+}
+
+}  // namespace
+
+// ---- making and closing -------------------------------------------------------------------------
+
+Subscriber::Impl::Impl(std::string user_name, std::string whole_name,
+                       const SubscriberOptions& wishes)
+    : name(std::make_shared<const std::string>(std::move(user_name))),
+      full_name(std::move(whole_name)),
+      options(wishes),
+      spin(wishes.spin.count()) {}
+Subscriber::Impl::~Impl() { close(); }
+
+Subscriber::Subscriber(std::string_view name, const SubscriberOptions& options) {
+    in_operation("subscribe", name, [&] {
+        impl_ = std::make_shared<Impl>(
+            std::string(name),
+            options.full_name.empty() ? api::full_name_of(name) : options.full_name, options);
+        // Early, so that a `block` publisher waits for it from now on; what is wrong is said by
+        // get(), since it may be mended by then.
+        try {
+            (void)impl_->memory();
+        } catch (const std::exception&) {
+        }
+    });
+}
+Subscriber::Subscriber(Subscriber&&) noexcept = default;
+Subscriber& Subscriber::operator=(Subscriber&& other) noexcept {
+    if (this != &other) {
+        close();
+        impl_ = std::move(other.impl_);
+    }
+    return *this;
+}
+Subscriber::~Subscriber() { close(); }
+void Subscriber::close() noexcept {
+    if (impl_) impl_->close();
+}
+bool Subscriber::closed() const noexcept { return !impl_ || impl_->gate.closed(); }
+
+Subscriber::Impl::Use::Use(Impl& impl, const char* operation) : impl_(impl) {
+    const bool inside = impl.gate.enter();
+    if (inside && !impl.gate.closed()) return;
+    if (inside) impl.leave();
+    throw Error(Errc::closed, operation, *impl.name, "this subscriber is closed; make another one");
+}
+
+void Subscriber::Impl::leave() noexcept {
+    if (!gate.leave()) return;
+    const std::lock_guard lock(mutex_);
+    detach();
+    const std::lock_guard bells(api::bells_mutex());
+    poll_.reset();
+}
+
+void Subscriber::Impl::close() noexcept {
+    if (!gate.close()) return;
+    if (gate.has_visitors()) {
+        const std::lock_guard lock(mutex_);
+        if (memory_) sync::Ground::wake_all(memory_->control.words().latest);
+    }
+    {
+        const std::lock_guard bells(api::bells_mutex());
+        if (poll_) poll_->bell.ring();
+    }
+    leave();
+}
+
+// ---- memory -------------------------------------------------------------------------------------
+
+void Subscriber::Impl::require_expected(const StreamMemory& memory) const {
+    if (!options.expect) return;
+    if (memory.fields.size() != 1) {
+        throw Error(Errc::spec_mismatch, "subscribe", *name,
+                    "expected one field, found " + api::fields_to_string(memory.fields));
+    }
+    const Spec& found = memory.fields.front().second;
+    const bool same = (!options.expect_shape || (options.expect->shape == found.shape &&
+                                                 options.expect->maxshape == found.maxshape)) &&
+                      (!options.expect_dtype || options.expect->dtype == found.dtype);
+    if (!same) throw SpecMismatch("open", *name, *options.expect, found);
+}
+
+bool Subscriber::Impl::try_attach() {
+    auto found = api::find(full_name);
+    if (!found) return false;
+    auto memory = api::attach_stream(std::move(*found), false);
+    if (!memory) return false;
+    require_expected(*memory);
+    auto lease = std::make_shared<api::EndLease>(memory, layout::kEndJoining);
+    // From here nothing that we may want is overwritten by a `block` publisher.
+    api::Ring ring = memory->ring();
+    const std::uint64_t newest = ring.latest();
+    const std::uint64_t last = sync::full_seq(sync::seq_of(newest), ring.anchor());
+    // Relaxed: never changes.
+    const std::uint64_t first = sync::Atomics::load_relaxed(memory->control.words().first_seq);
+    if (options.latest) {
+        cursor_ = sync::has_slot(newest) ? last - 1 : last;
+    } else if (has_cursor_ && sync::seq_distance(cursor_, first) <= 0) {
+        cursor_ = first;  // new memory: what was overwritten in it meanwhile is lost to us
+    } else if (!has_cursor_) {
+        cursor_ = ring.before_oldest();
+    }
+    has_cursor_ = true;
+    end_was_told_ = name_moved_ = false;
+    lease->set_cursor(cursor_);
+    lease->set_count(lost_.load(std::memory_order_relaxed));
+    lease->set_kind(options.latest ? layout::kEndLatest : layout::kEndInOrder);
+    memory->ends().tell_room();
+    memory_ = std::move(memory);
+    lease_ = std::move(lease);
+    return true;
+}
+
+void Subscriber::Impl::detach() noexcept {
+    if (memory_) {
+        const std::lock_guard bells(api::bells_mutex());
+        if (poll_) poll_->bell.detach(*memory_->segment);
+    }
+    // Frames that are still held keep the end; nobody need wait for its cursor.
+    if (lease_ && lease_->is_here() && !memory_->segment->is_lost()) {
+        lease_->set_kind(layout::kEndIdle);
+        memory_->ends().tell_room();
+    }
+    lease_.reset();
+    memory_.reset();
+}
+
+bool Subscriber::Impl::should_move() const {
+    return name_moved_ || memory_->state() == layout::kReplaced;
+}
+
+void Subscriber::Impl::look_at_the_name() {
+    const std::lock_guard lock(mutex_);
+    if (!memory_ || name_moved_) return;
+    try {
+        name_moved_ = api::where_leads(full_name, memory_->segment->id()) == api::Leads::elsewhere;
+    } catch (const std::exception&) {
+        // Not to be seen: nothing is known against it.
+    }
+}
+
+std::shared_ptr<const StreamMemory> Subscriber::Impl::memory() {
+    const std::lock_guard lock(mutex_);
+    if (!memory_) (void)try_attach();
+    return memory_;
+}
+
+// ---- taking -------------------------------------------------------------------------------------
+
+api::Ring::Outcome Subscriber::Impl::take_place(api::Ring::Place& place, std::uint64_t& lost) {
+    api::Ring ring = memory_->ring();
+    return options.latest ? ring.take_latest(lease_->index(), cursor_, place)
+                          : ring.take_next(lease_->index(), cursor_, lost, place);
+}
+
+Subscriber::Impl::Step Subscriber::Impl::take() {
+    Step step;
+    step.memory = memory_;
+    memory_->segment->require_attached();
+    step.latest = memory_->ring().latest();  // before the look
+    api::Ring::Place place;
+    std::uint64_t lost = 0;
+    const auto outcome = take_place(place, lost);
+    if (lost > 0) {
+        const std::uint64_t all = lost_.load(std::memory_order_relaxed) + lost;
+        lost_.store(all, std::memory_order_relaxed);
+        lease_->set_count(all);
+    }
+    lease_->set_cursor(cursor_);
+    switch (outcome) {
+        case api::Ring::Outcome::frame: {
+            const bool copy = lease_->pin_count() > pins_max(memory_->control.slot_count());
+            step.news = News::frame;
+            step.frame = std::make_shared<const Frame::Impl>(lease_, name, place, copy);
+            break;
+        }
+        case api::Ring::Outcome::ended:
+            step.news = News::ended;
+            break;
+        case api::Ring::Outcome::nothing:
+            break;
+    }
+    return step;
+}
+
+Subscriber::Impl::Step Subscriber::Impl::step(bool attach) {
+    const std::lock_guard lock(mutex_);
+    for (;;) {
+        if (!memory_ && (!attach || !try_attach())) return {};
+        Step now = take();
+        if (now.news == News::frame) return now;
+        // All of this memory was read; the end of it is told once, then newer memory is followed.
+        if (now.news == News::ended && !end_was_told_) {
+            end_was_told_ = true;
+            return now;
+        }
+        if (!attach || !should_move()) return now;
+        detach();
+    }
+}
+
+std::size_t Subscriber::Impl::take_many(std::span<std::byte> out, std::size_t count, Step& last) {
+    const std::lock_guard lock(mutex_);
+    last = {};
+    if (!memory_) return 0;
+    const layout::Field& field = memory_->plan.fields.front();
+    if (memory_->plan.fields.size() != 1 || field.variable) {
+        throw Invalid("get_many() is for streams of one field and one shape");
+    }
+    if (out.size() < count * field.max_bytes) {
+        throw Invalid("the destination has " + std::to_string(out.size()) + " bytes, " +
+                      std::to_string(count) + " frames " + std::to_string(count * field.max_bytes));
+    }
+    last.memory = memory_;
+    last.latest = memory_->ring().latest();
+    std::size_t done = 0;
+    std::uint64_t lost = 0;
+    while (done < count) {
+        api::Ring::Place place;
+        const auto outcome = take_place(place, lost);
+        if (outcome != api::Ring::Outcome::frame) break;
+        std::memcpy(out.data() + done * field.max_bytes, memory_->slot(place.slot),
+                    field.max_bytes);
+        lease_->set_cursor(cursor_);
+        lease_->unpin(place.slot);
+        ++done;
+    }
+    if (lost > 0) {
+        const std::uint64_t all = lost_.load(std::memory_order_relaxed) + lost;
+        lost_.store(all, std::memory_order_relaxed);
+        lease_->set_count(all);
+    }
+    return done;
+}
+
+// ---- waiting ------------------------------------------------------------------------------------
+
+void Subscriber::Impl::go_on(const char* operation) {
+    api::check_interrupt();
+    if (gate.closed()) {
+        throw Error(Errc::closed, operation, *name, "the subscriber was closed while waiting");
+    }
+    look_at_the_name();
+}
+
+void Subscriber::Impl::sleep(const Step& step, sync::Patience& patience) {
+    if (!step.memory) {
+        // Made before another look, so that a name that appears in between is seen.
+        platform::FolderWatch watch;
+        api::watch_names(watch);
+        if (!memory()) watch.wait(patience.next_slice_ns());
+        return;
+    }
+    auto& words = step.memory->control.words();
+    sync::Sleepers sleepers(words.need_wake, step.memory->segment->ground());
+    if (!sleepers.announce(words.latest, step.latest)) return;
+    // What replaced it sets the state first and wakes then.
+    if (step.memory->state() == layout::kReplaced) return;
+    sync::Ground::sleep(words.latest, static_cast<std::uint32_t>(step.latest),
+                        patience.next_slice_ns());
+}
+
+Subscriber::Impl::Step Subscriber::Impl::wait_for_news(sync::Patience& patience) {
+    Step now = step(true);
+    const auto is_over = [&] { return now.news != News::nothing || gate.closed(); };
+    if (!is_over() && now.memory) {
+        patience.spin_until([&] {
+            // A look without the mutex: the word changes with every frame.
+            if (now.memory->ring().latest() == now.latest) return gate.closed();
+            now = step(false);
+            return is_over();
+        });
+    }
+    while (now.news == News::nothing) {
+        if (gate.closed()) go_on("get");
+        if (patience.over()) break;
+        sleep(now, patience);
+        patience.ask_whether_to_go_on();
+        now = step(true);
+    }
+    if (has_poll_.load(std::memory_order_relaxed)) refresh_bell();
+    return now;
+}
+
+std::optional<Frame> Subscriber::get(Timeout timeout) {
+    return in_operation("get", *impl_->name, [&]() -> std::optional<Frame> {
+        const Impl::Use use(*impl_, "get");
+        sync::Patience patience(timeout.count(), impl_->spin, [this] { impl_->go_on("get"); });
+        auto step = impl_->wait_for_news(patience);
+        if (step.news == Impl::News::frame) return Frame(std::move(step.frame));
+        if (step.news == Impl::News::nothing) return std::nullopt;
+        throw Error(Errc::end_of_stream, "get", *impl_->name,
+                    "the stream was ended by its publisher, and all its frames were read");
+    });
+}
+
+std::size_t Subscriber::get_many(std::span<std::byte> out, std::size_t count, Timeout timeout) {
+    return in_operation("get_many", *impl_->name, [&]() -> std::size_t {
+        const Impl::Use use(*impl_, "get_many");
+        if (count == 0) return 0;
+        sync::Patience patience(timeout.count(), impl_->spin, [this] { impl_->go_on("get_many"); });
+        Impl::Step last;
+        std::size_t done = impl_->take_many(out, count, last);
+        if (done > 0) return done;
+        const auto first = impl_->wait_for_news(patience);
+        if (first.news == Impl::News::nothing) return 0;
+        if (first.news == Impl::News::ended) {
+            throw Error(Errc::end_of_stream, "get_many", *impl_->name,
+                        "the stream was ended by its publisher, and all its frames were read");
+        }
+        const FieldView view = first.frame->field(0);
+        if (first.frame->memory().plan.fields.size() != 1 ||
+            first.frame->memory().plan.fields.front().variable || out.size() < view.nbytes) {
+            throw Invalid("get_many() is for streams of one field and one shape");
+        }
+        std::memcpy(out.data(), view.data, view.nbytes);
+        return 1 + impl_->take_many(out.subspan(view.nbytes), count - 1, last);
+    });
+}
+
+Subscriber::iterator& Subscriber::iterator::operator++() {
+    frame_.reset();
+    try {
+        frame_ = subscriber_->get();
+    } catch (const Error& e) {
+        if (e.code() != Errc::end_of_stream && e.code() != Errc::closed) throw;
+    }
+    return *this;
+}
+
+// ---- looking ------------------------------------------------------------------------------------
+
+std::uint64_t Subscriber::Impl::lag() {
+    const std::lock_guard lock(mutex_);
+    if (!memory_) return 0;
+    const std::int64_t ahead =
+        sync::seq_distance(sync::seq_of(memory_->ring().latest()), cursor_ & sync::kSeqMask);
+    return ahead > 0 ? static_cast<std::uint64_t>(ahead) : 0;
+}
+
+int Subscriber::publisher_count() const {
+    return in_operation("publisher_count", *impl_->name, [&] {
+        const Impl::Use use(*impl_, "publisher_count");
+        const auto memory = impl_->memory();
+        return memory ? static_cast<int>(memory->ends().count(layout::kEndPublisher)) : 0;
+    });
+}
+std::uint64_t Subscriber::lost() const noexcept { return impl_->lost(); }
+std::uint64_t Subscriber::lag() const { return impl_->lag(); }
+std::string_view Subscriber::name() const noexcept { return *impl_->name; }
+std::string_view Subscriber::full_name() const noexcept { return impl_->full_name; }
+bool Subscriber::latest() const noexcept { return impl_->options.latest; }
+
+std::optional<Fields> Subscriber::fields() {
+    return in_operation("spec", *impl_->name, [&]() -> std::optional<Fields> {
+        const Impl::Use use(*impl_, "spec");
+        const auto memory = impl_->memory();
+        if (!memory) return std::nullopt;
+        return memory->fields;
+    });
+}
+bool Subscriber::is_object() {
+    return in_operation("spec", *impl_->name, [&] {
+        const Impl::Use use(*impl_, "spec");
+        const auto memory = impl_->memory();
+        return memory && memory->plan.is_object();
+    });
+}
+std::string Subscriber::attrs_json() {
+    return in_operation("attrs", *impl_->name, [&] {
+        const Impl::Use use(*impl_, "attrs");
+        const auto memory = impl_->memory();
+        return memory ? api::attrs_json(*memory->segment) : std::string("{}");
+    });
+}
+
+// ---- poll ---------------------------------------------------------------------------------------
+
+bool Subscriber::Impl::is_ready() {
+    if (gate.closed()) return true;
+    if (!memory_) return false;
+    if (should_move()) return true;
+    const std::uint64_t newest = memory_->ring().latest();
+    if (sync::is_ended(newest)) return true;
+    return sync::has_slot(newest) &&
+           sync::seq_distance(sync::seq_of(newest), cursor_ & sync::kSeqMask) > 0;
+}
+
+int Subscriber::fileno() {
+    return in_operation("fileno", *impl_->name, [&] {
+        const Impl::Use use(*impl_, "fileno");
+        return impl_->fileno();
+    });
+}
+
+int Subscriber::Impl::fileno() {
+    int fd = -1;
+    {
+        const std::lock_guard lock(mutex_);
+        const std::lock_guard bells(api::bells_mutex());
+        const std::uint32_t process = platform::identity().pid;
+        if (!poll_ || poll_->process != process) {  // another one in a forked child
+            auto made = std::make_unique<Poll>();
+            made->process = process;
+            made->bell.make();
+            made->set.add(made->bell.fd());
+            poll_ = std::move(made);
+            has_poll_.store(true, std::memory_order_relaxed);
+        }
+        fd = poll_->set.fd();
+    }
+    refresh_bell();
+    return fd;
+}
+
+void Subscriber::Impl::refresh_bell() {
+    const std::lock_guard lock(mutex_);
+    if (!memory_) (void)try_attach();
+    const std::lock_guard bells(api::bells_mutex());
+    if (!poll_ || gate.closed()) return;
+    // Without live memory news come by the folder of names.
+    const bool watch = !memory_ || memory_->state() != layout::kLive;
+    if (watch) {
+        api::watch_names(poll_->names);
+        poll_->names.empty();
+    }
+    if (watch != poll_->watching_names && poll_->names.fd() >= 0) {
+        watch ? poll_->set.add(poll_->names.fd()) : poll_->set.remove(poll_->names.fd());
+        poll_->watching_names = watch;
+    }
+    poll_->bell.empty();
+    if (memory_) {
+        api::Segment& segment = *memory_->segment;
+        if (!poll_->bell.is_attached(segment)) poll_->bell.attach(segment);
+        poll_->bell.arm(segment);
+    }
+    if (is_ready()) poll_->bell.ring();
+}
+
+// ---- wait() for several
+// --------------------------------------------------------------------------
+
+class Subscriber::Impl::Round final : public api::WaitRound {
+ public:
+    explicit Round(Subscriber::Impl& impl) : impl_(impl), use_(impl, "wait") {
+        const std::lock_guard lock(impl.mutex_);
+        if (!impl.memory_) (void)impl.try_attach();
+        memory_ = impl.memory_;
+        if (memory_) seen_ = memory_->ring().latest();  // before the look
+        ready_ = impl.is_ready();
+    }
+    bool is_ready() const { return ready_; }
+    std::optional<platform::FutexWord> announce() override {
+        if (!memory_) return platform::FutexWord{nullptr, 0};
+        auto& words = memory_->control.words();
+        sync::Sleepers sleepers(words.need_wake, memory_->segment->ground());
+        if (!sleepers.announce(words.latest, seen_)) return std::nullopt;
+        if (memory_->state() == layout::kReplaced) return std::nullopt;
+        return platform::FutexWord{sync::WordAccess::futex_word(words.latest),
+                                   static_cast<std::uint32_t>(seen_)};
+    }
+    int bell() override { return impl_.fileno(); }
+    void look_at_the_name() override { impl_.look_at_the_name(); }
+
+ private:
+    Subscriber::Impl& impl_;
+    Subscriber::Impl::Use use_;
+    std::shared_ptr<const StreamMemory> memory_;
+    std::uint64_t seen_ = 0;
+    bool ready_ = false;
+};
+
+std::unique_ptr<api::WaitRound> Subscriber::Impl::begin_wait() {
+    if (gate.closed()) return nullptr;
+    auto round = std::make_unique<Round>(*this);
+    return round->is_ready() ? nullptr : std::move(round);
+}
+
+}  // namespace ndshare

@@ -1,0 +1,126 @@
+// sync/ends.h: a publisher's or a subscriber's place in a stream, taken and let go.
+//
+// An end names the process that has it by the owner word of its row, so it lasts as long as the
+// process's mapping and no longer. The next one who takes it cleans it. Threads: any. Processes:
+// any. Blocks: no. A crash leaves an end whose owner is dead: it counts for nothing.
+#pragma once
+#include <cstdint>
+
+#include "base/check.h"
+#include "base/fault.h"
+#include "layout/stream.h"
+#include "sync/owner.h"
+
+namespace ndshare::sync {
+
+template <class Ground>
+class Ends {
+ public:
+    Ends(layout::StreamControl control, Ground& ground) : control_(control), ground_(ground) {}
+
+    // A free end, or one of the dead, cleaned. Throws Invalid when all are in use.
+    std::size_t take(std::uint64_t owner, std::uint32_t kind) {
+        for (std::size_t index = 0; index < layout::kEndCount; ++index) {
+            layout::End& end = control_.end(index);
+            std::uint64_t seen = ground_.load_acquire(end.owner);
+            if (names_a_row(seen) && ground_.owner_is_alive(seen)) continue;
+            // SYNC(end-owner): what the former one left counts as ours until it is cleaned: too
+            // much is pinned for a moment, never too little.
+            if (!ground_.compare_exchange_seq_cst(end.owner, seen, owner)) continue;
+            NDSHARE_FAULT_POINT("ends.after_take");
+            // Relaxed, all of them: published by kind below.
+            for (std::size_t word = 0; word < control_.pin_words(); ++word) {
+                ground_.store_relaxed(end.pins[word], std::uint64_t{0});
+            }
+            ground_.store_relaxed(end.cursor, std::uint64_t{0});
+            ground_.store_relaxed(end.count, std::uint64_t{0});
+            ground_.store_relaxed(end.flags, std::uint32_t{0});
+            raise_high_water(index);
+            // SYNC(cursor): a claimer that does not see it has made its slot BUSY before.
+            ground_.store_seq_cst(end.kind, kind);
+            announce();
+            return index;
+        }
+        throw Invalid("too many publishers and subscribers: " + std::to_string(layout::kEndCount) +
+                      " ends are in use already; close one of them");
+    }
+
+    // REQUIRES: nothing is pinned.
+    void let_go(std::size_t index, std::uint64_t owner) noexcept {
+        layout::End& end = control_.end(index);
+        ground_.store_seq_cst(end.kind, static_cast<std::uint32_t>(layout::kEndIdle));
+        std::uint64_t seen = owner;
+        (void)ground_.compare_exchange_seq_cst(end.owner, seen, std::uint64_t{0});
+        announce();
+    }
+
+    // How many living ends of one kind; a stranger's pid for messages.
+    std::size_t count(std::uint32_t kind, std::uint32_t* pid = nullptr) const {
+        std::size_t found = 0;
+        const std::size_t in_use = in_use_count();
+        for (std::size_t index = 0; index < in_use; ++index) {
+            layout::End& end = control_.end(index);
+            if (ground_.load_acquire(end.kind) != kind) continue;
+            const std::uint64_t owner = ground_.load_acquire(end.owner);
+            if (!names_a_row(owner) || !ground_.owner_is_alive(owner)) continue;
+            ++found;
+            // Relaxed: for messages.
+            if (pid != nullptr) {
+                *pid = ground_.load_relaxed(control_.common().row(row_of(owner)).pid);
+            }
+        }
+        return found;
+    }
+    std::size_t subscriber_count() const {
+        return count(layout::kEndInOrder) + count(layout::kEndLatest) + count(layout::kEndJoining);
+    }
+    std::size_t in_use_count() const {
+        // SYNC(end-high-water)
+        return std::min<std::size_t>(ground_.load_seq_cst(control_.words().end_high_water),
+                                     layout::kEndCount);
+    }
+
+    // ---- room: what a `block` publisher waits for
+    // ------------------------------------------------ After a slot was unpinned, an end let go, or
+    // a frame read.
+    void tell_room() noexcept {
+        auto& words = control_.words();
+        // SYNC(room): our change first, then the look whether a publisher waits for it.
+        if (ground_.load_seq_cst(words.need_room) == 0) return;
+        ground_.exchange_seq_cst(words.need_room, std::uint32_t{0});
+        std::uint32_t seen = ground_.load_acquire(words.room);
+        while (!ground_.compare_exchange_seq_cst(words.room, seen, seen + 1)) {
+        }
+        ground_.wake_all(words.room);
+    }
+    std::uint32_t room() const { return ground_.load_seq_cst(control_.words().room); }
+    // SYNC(room): the flag first, then the publisher's look at pins and cursors.
+    void need_room() { ground_.store_seq_cst(control_.words().need_room, std::uint32_t{1}); }
+
+    std::uint32_t joins() const { return ground_.load_acquire(control_.words().joins); }
+
+ private:
+    void announce() noexcept {
+        auto& words = control_.words();
+        std::uint32_t seen = ground_.load_acquire(words.joins);
+        // SYNC(joins): whoever waits for peers looks again.
+        while (!ground_.compare_exchange(words.joins, seen, seen + 1)) {
+        }
+        ground_.wake_all(words.joins);
+        tell_room();
+    }
+    void raise_high_water(std::size_t index) {
+        auto& word = control_.words().end_high_water;
+        std::uint32_t seen = ground_.load_acquire(word);
+        // SYNC(end-high-water): whoever sees the mark looks at the ends below it. Before the kind,
+        // so that a claimer that misses this end has made its slot BUSY before.
+        while (seen <= index && !ground_.compare_exchange_seq_cst(
+                                    word, seen, static_cast<std::uint32_t>(index + 1))) {
+        }
+    }
+
+    layout::StreamControl control_;
+    Ground& ground_;
+};
+
+}  // namespace ndshare::sync

@@ -1,0 +1,460 @@
+// sync/slot_ring.h: a stream's frames: claimed, published, found, pinned.
+//
+// Invariants: (1) `latest` {number, slot} changes by CAS only, its number by one: the CAS gives the
+// number and publishes. (2) Frames before `latest` are in the history ring; `latest` itself may not
+// be yet: whoever publishes next puts it there first. (3) A slot is filled only by the owner of its
+// BUSY word, who after writing it has seen no living end's pin. (4) A reader looks at a frame's
+// bytes only after it pinned the slot and then saw its number there: READY or PUBLISHED. (5) The
+// newest frame's slot is never claimed. (6) In `block` a frame is overwritten only when the cursors
+// of all living in-order ends have reached it.
+// Why: docs/design/streams.md. Own-row pins and the one-CAS commit were chosen by an exhaustive
+// search with kills; tests/schedule repeats it on this code.
+// Threads: any; an End belongs to one handle. Processes: any. Blocks: no, nothing here waits.
+// A crash leaves BUSY or READY words, which the next claimer that needs a slot resolves.
+#pragma once
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <optional>
+
+#include "base/check.h"
+#include "base/fault.h"
+#include "layout/stream.h"
+#include "sync/owner.h"
+#include "sync/sleepers.h"
+
+namespace ndshare::sync {
+
+// ---- numbers and places -------------------------------------------------------------------------
+
+inline constexpr std::uint64_t kSeqMask = (std::uint64_t{1} << 48) - 1;
+inline constexpr unsigned kSeqShift = 16;
+inline constexpr std::uint64_t kEndedMark = 0x8000;
+
+constexpr std::uint64_t place_word(std::uint64_t seq, std::size_t slot) {
+    return (seq & kSeqMask) << kSeqShift | (slot + 1);
+}
+constexpr std::uint64_t seq_of(std::uint64_t word) { return word >> kSeqShift; }
+constexpr bool has_slot(std::uint64_t place) { return (place & 0x7fff) != 0; }
+constexpr std::size_t slot_of(std::uint64_t place) { return (place & 0x7fff) - 1; }
+constexpr bool is_ended(std::uint64_t latest) { return (latest & kEndedMark) != 0; }
+// How far a is ahead of b; numbers have 48 bits here and may have wrapped.
+constexpr std::int64_t seq_distance(std::uint64_t a, std::uint64_t b) {
+    return static_cast<std::int64_t>((a - b) << 16) >> 16;
+}
+// The full number of a frame, from one that is near.
+constexpr std::uint64_t full_seq(std::uint64_t seq, std::uint64_t near) {
+    return near + static_cast<std::uint64_t>(seq_distance(seq, near));
+}
+
+// ---- slot words ---------------------------------------------------------------------------------
+//   0..1   kind        2..7   low bits of the owner's row epoch       8..15  the owner's row
+//   16..63 number: of the frame in it (BUSY: of the one that was)
+enum class SlotKind : std::uint64_t { free = 0, busy = 1, ready = 2, published = 3 };
+inline constexpr std::uint64_t kSlotEpochMask = 63;
+
+constexpr SlotKind kind_of(std::uint64_t word) { return static_cast<SlotKind>(word & 3); }
+constexpr std::uint64_t published_word(std::uint64_t seq) {
+    return (seq & kSeqMask) << kSeqShift | static_cast<std::uint64_t>(SlotKind::published);
+}
+constexpr std::uint64_t owned_word(SlotKind kind, std::uint64_t owner, std::uint64_t seq) {
+    return (seq & kSeqMask) << kSeqShift | static_cast<std::uint64_t>(row_of(owner)) << 8 |
+           (owner >> kEpochShift & kSlotEpochMask) << 2 | static_cast<std::uint64_t>(kind);
+}
+
+// Owner words that the kernel has called dead: they stay so. Relaxed: one that is missed is asked
+// for again. Private to a process.
+class KnownDead {
+ public:
+    bool has(std::size_t end, std::uint64_t owner) const noexcept {
+        return owners_[end].load(std::memory_order_relaxed) == owner;
+    }
+    void add(std::size_t end, std::uint64_t owner) noexcept {
+        owners_[end].store(owner, std::memory_order_relaxed);
+    }
+
+ private:
+    std::array<std::atomic<std::uint64_t>, layout::kEndCount> owners_{};
+};
+
+template <class Ground>
+class SlotRing {
+ public:
+    SlotRing(layout::StreamControl control, Ground& ground) : control_(control), ground_(ground) {}
+
+    // SYNC(latest): sees all that the frame's publisher did before it committed.
+    std::uint64_t latest() const { return ground_.load_acquire(control_.words().latest); }
+
+    // ---- publishers -----------------------------------------------------------------------------
+    enum class Refusal { none, pinned, unread };
+    struct Claim {
+        std::size_t slot = 0;
+        Refusal refusal = Refusal::none;
+        std::size_t blocker = 0;  // an end that pins or has not read
+        explicit operator bool() const { return refusal == Refusal::none; }
+    };
+
+    // A slot to fill, the oldest that nobody needs. block: also unread frames are needed. me: the
+    // owner word of this process. ask: the kernel too, who of those that are in the way is dead.
+    Claim claim(std::uint64_t me, bool block, bool ask, KnownDead& dead) {
+        const std::uint64_t newest = latest();
+        const std::uint64_t oldest = seq_of(newest) - (control_.slot_count() - 1);
+        Asked soft{dead, false, {}};
+        // SYNC(history): usually every slot has one of the last frames.
+        const std::uint64_t entry = ground_.load_acquire(control_.ring(oldest));
+        if (has_slot(entry) && slot_of(entry) < control_.slot_count() &&
+            seq_of(entry) == (oldest & kSeqMask)) {
+            Claim claim{slot_of(entry)};
+            const std::uint64_t word = ground_.load_acquire(control_.slot(claim.slot).word);
+            if (word == published_word(oldest) && try_claim(me, block, word, soft, claim)) {
+                return claim;
+            }
+        }
+        Claim claim = claim_any(me, block, soft);
+        if (claim || !ask) return claim;
+        Asked hard{dead, true, {}};
+        return claim_any(me, block, hard);
+    }
+
+    // The slot was not filled, or its frame is not wanted.
+    void give_back(std::size_t slot) {
+        // SYNC(slot-word)
+        ground_.store_release(control_.slot(slot).word, std::uint64_t{0});
+    }
+
+    // REQUIRES: slot is me's BUSY one, its bytes and stamps (but for the number) are there. The
+    // number it got; nullopt: the stream has ended.
+    std::optional<std::uint64_t> publish(std::uint64_t me, std::size_t slot) {
+        auto& line = control_.slot(slot);
+        auto& words = control_.words();
+        std::uint64_t seen = latest();
+        bool slept = false;
+        Sleepers sleepers(words.need_wake, ground_);
+        for (;;) {
+            if (is_ended(seen)) return std::nullopt;
+            put_into_history(seen);
+            // Relaxed: within 2^47 of every number that is in use.
+            const std::uint64_t next = full_seq(seq_of(seen), anchor()) + 1;
+            ground_.store_relaxed(line.seq, next);  // published by the CAS below
+            // SYNC(slot-word): from here the slot tells its number, should we die after the CAS.
+            ground_.store_release(line.word, owned_word(SlotKind::ready, me, next));
+            NDSHARE_FAULT_POINT_QUIET("slot_ring.before_commit");
+            slept |= sleepers.take();
+            // SYNC(latest)
+            if (ground_.compare_exchange_seq_cst(words.latest, seen, place_word(next, slot))) {
+                NDSHARE_FAULT_POINT_QUIET("slot_ring.after_commit");
+                ground_.store_release(line.word, published_word(next));  // SYNC(slot-word)
+                NDSHARE_FAULT_POINT_QUIET("slot_ring.before_history");
+                put_into_history(place_word(next, slot));
+                // Now and then, so that it stays near.
+                if ((next & (kAnchorStep - 1)) == 0) {
+                    ground_.store_relaxed(words.seq_anchor, next);
+                }
+                NDSHARE_FAULT_POINT_QUIET("slot_ring.before_wake");
+                if (sleepers.anybody(slept)) ground_.wake_all(words.latest);
+                return next;
+            }
+        }
+    }
+
+    // No frame follows under this memory; also true when somebody else said it before.
+    void end() {
+        auto& words = control_.words();
+        std::uint64_t seen = latest();
+        while (!is_ended(seen) &&
+               !ground_.compare_exchange_seq_cst(words.latest, seen, seen | kEndedMark)) {
+        }
+        ground_.wake_all(words.latest);
+    }
+
+    // ---- subscribers ----------------------------------------------------------------------------
+    struct Place {
+        std::size_t slot = 0;
+        std::uint64_t seq = 0;  // full
+    };
+    enum class Outcome { frame, nothing, ended };
+
+    // The frame after cursor, pinned; when it is gone, the oldest that is still there. The cursor
+    // moves, lost grows by those that were skipped.
+    Outcome take_next(std::size_t end, std::uint64_t& cursor, std::uint64_t& lost, Place& place) {
+        for (;;) {
+            const std::uint64_t wanted = cursor + 1;
+            std::size_t slot = 0;
+            if (find(wanted, slot) && pin(end, slot, wanted)) {
+                place = {slot, wanted};
+                cursor = wanted;
+                return Outcome::frame;
+            }
+            const std::uint64_t newest = latest();
+            const std::int64_t ahead = seq_distance(seq_of(newest), cursor & kSeqMask);
+            if (ahead <= 0 || !has_slot(newest)) {
+                return is_ended(newest) ? Outcome::ended : Outcome::nothing;
+            }
+            // It came between the two looks.
+            if (find(wanted, slot) && is_there(slot, wanted)) continue;
+            // Gone. Nothing older than the history is there either.
+            const auto history = static_cast<std::int64_t>(control_.ring_count());
+            const std::int64_t skipped = ahead > history ? ahead - history + 1 : 1;
+            cursor += static_cast<std::uint64_t>(skipped);
+            lost += static_cast<std::uint64_t>(skipped);
+        }
+    }
+
+    // The newest frame, pinned, if it is not the one of cursor.
+    Outcome take_latest(std::size_t end, std::uint64_t& cursor, Place& place) {
+        for (;;) {
+            const std::uint64_t newest = latest();
+            const std::uint64_t seq = full_seq(seq_of(newest), cursor);
+            if (!has_slot(newest) || seq_distance(seq, cursor) <= 0) {
+                return is_ended(newest) ? Outcome::ended : Outcome::nothing;
+            }
+            // Its slot is not claimed while it is the newest: in vain means that a newer one came.
+            if (slot_in_range(newest) && pin(end, slot_of(newest), seq)) {
+                place = {slot_of(newest), seq};
+                cursor = seq;
+                return Outcome::frame;
+            }
+        }
+    }
+
+    // Exactly this frame, pinned. REQUIRES: seq is near those in use.
+    enum class Exact { frame, not_yet, gone };
+    Exact take_exactly(std::size_t end, std::uint64_t seq, Place& place) {
+        std::size_t slot = 0;
+        if (find(seq, slot) && pin(end, slot, seq)) {
+            place = {slot, seq};
+            return Exact::frame;
+        }
+        const std::uint64_t newest = latest();
+        return seq_distance(seq_of(newest), seq & kSeqMask) < 0 ? Exact::not_yet : Exact::gone;
+    }
+
+    // Where a newcomer begins: the number before the oldest frame still there.
+    std::uint64_t before_oldest() const {
+        const std::uint64_t newest = latest();
+        const std::uint64_t last = full_seq(seq_of(newest), anchor());
+        if (!has_slot(newest)) return last;
+        std::uint64_t seq = last - (control_.ring_count() - 1);
+        std::size_t slot = 0;
+        while (seq != last && !(find(seq, slot) && is_there(slot, seq))) ++seq;
+        return seq - 1;
+    }
+
+    // The only slot in which this frame may be; may be over the next moment: pin it.
+    bool where(std::uint64_t seq, std::size_t& slot) const { return find(seq, slot); }
+    bool is_there(std::size_t slot, std::uint64_t seq) const {
+        return shows(ground_.load_acquire(control_.slot(slot).word), seq);
+    }
+
+    void unpin(std::size_t end, std::size_t slot) {
+        // SYNC(pin): the claimer sees that our reads are over.
+        ground_.clear_bits_seq_cst(control_.pins(end, slot), bit_of(slot));
+    }
+
+    // A full number near all that are in use.
+    std::uint64_t anchor() const { return ground_.load_relaxed(control_.words().seq_anchor); }
+
+    // Is somebody at this end? Free, or of a process that died: no.
+    bool end_is_alive(std::size_t end) const {
+        const std::uint64_t owner = ground_.load_acquire(control_.end(end).owner);
+        return names_a_row(owner) && ground_.owner_is_alive(owner);
+    }
+    std::size_t ends_in_use() const {
+        // SYNC(end-high-water)
+        return std::min<std::size_t>(ground_.load_seq_cst(control_.words().end_high_water),
+                                     layout::kEndCount);
+    }
+
+ private:
+    static constexpr std::uint64_t kAnchorStep = std::uint64_t{1} << 20;
+
+    // What one claim asks the kernel. Not hard: an end counts as alive unless known to be dead.
+    struct Asked {
+        KnownDead& dead;
+        bool hard;
+        std::array<std::uint8_t, layout::kEndCount> answers;  // 0: not asked, 1: alive
+    };
+
+    static std::uint64_t bit_of(std::size_t slot) { return std::uint64_t{1} << (slot % 64); }
+    bool slot_in_range(std::uint64_t place) const { return slot_of(place) < control_.slot_count(); }
+
+    bool counts(std::size_t end, Asked& asked) {
+        const std::uint64_t owner = ground_.load_acquire(control_.end(end).owner);
+        if (!names_a_row(owner) || asked.dead.has(end, owner)) return false;
+        if (!asked.hard || asked.answers[end] != 0) return true;
+        if (ground_.owner_is_alive(owner)) {
+            asked.answers[end] = 1;
+            return true;
+        }
+        asked.dead.add(end, owner);
+        return false;
+    }
+
+    bool is_pinned(std::size_t slot, Asked& asked, Claim& claim) {
+        const std::size_t in_use = ends_in_use();
+        for (std::size_t end = 0; end < in_use; ++end) {
+            // SYNC(pin): after BUSY; whoever validated before it is seen here.
+            if ((ground_.load_seq_cst(control_.pins(end, slot)) & bit_of(slot)) == 0) continue;
+            if (!counts(end, asked)) continue;
+            claim.refusal = Refusal::pinned;
+            claim.blocker = end;
+            return true;
+        }
+        return false;
+    }
+
+    bool is_unread(std::uint64_t seq, Asked& asked, Claim& claim) {
+        const std::size_t in_use = ends_in_use();
+        for (std::size_t end = 0; end < in_use; ++end) {
+            // SYNC(cursor): after BUSY; whoever joined before it is seen here.
+            const std::uint32_t kind = ground_.load_seq_cst(control_.end(end).kind);
+            if (kind != layout::kEndInOrder && kind != layout::kEndJoining) continue;
+            if (kind == layout::kEndInOrder &&
+                seq_distance(seq, ground_.load_seq_cst(control_.end(end).cursor) & kSeqMask) <= 0) {
+                continue;
+            }
+            if (!counts(end, asked)) continue;
+            claim.refusal = Refusal::unread;
+            claim.blocker = end;
+            return true;
+        }
+        return false;
+    }
+
+    bool is_needed(std::size_t slot, std::uint64_t word, bool block, Asked& asked, Claim& claim) {
+        if (is_pinned(slot, asked, claim)) return true;
+        return block && kind_of(word) == SlotKind::published &&
+               is_unread(seq_of(word), asked, claim);
+    }
+
+    bool try_claim(std::uint64_t me, bool block, std::uint64_t word, Asked& asked, Claim& claim) {
+        auto& slot_word = control_.slot(claim.slot).word;
+        claim.refusal = Refusal::none;
+        // A look before: a needed frame should not seem to be gone, not even for a moment.
+        if (is_needed(claim.slot, word, block, asked, claim)) return false;
+        const std::uint64_t busy = owned_word(SlotKind::busy, me, seq_of(word));
+        // SYNC(pin): BUSY first, then the look at the pins. SYNC(slot-word)
+        if (!ground_.compare_exchange_seq_cst(slot_word, word, busy)) {
+            claim.refusal = Refusal::pinned;  // another publisher was faster
+            return false;
+        }
+        NDSHARE_FAULT_POINT_QUIET("slot_ring.after_busy");
+        if (!is_needed(claim.slot, word, block, asked, claim)) return true;
+        ground_.store_release(slot_word, word);
+        return false;
+    }
+
+    Claim claim_any(std::uint64_t me, bool block, Asked& asked) {
+        const std::size_t slots = control_.slot_count();
+        Claim claim{0, Refusal::pinned, layout::kEndCount};
+        bool unread = false;
+        // From the oldest to the newest; FREE slots are the oldest of all.
+        std::optional<std::uint64_t> tried;
+        for (;;) {
+            const std::uint64_t newest = latest();
+            std::optional<std::size_t> best;
+            std::uint64_t best_word = 0;
+            for (std::size_t slot = 0; slot < slots; ++slot) {
+                const std::uint64_t word = settled(slot, asked);
+                if (kind_of(word) == SlotKind::free) {
+                    Claim free{slot};
+                    if (try_claim(me, block, word, asked, free)) return free;
+                    claim = free;
+                    continue;
+                }
+                if (kind_of(word) != SlotKind::published) continue;
+                if (has_slot(newest) && seq_of(word) == seq_of(newest)) continue;
+                if (tried && seq_distance(seq_of(word), *tried) <= 0) continue;
+                if (!best || seq_distance(seq_of(word), seq_of(best_word)) < 0) {
+                    best = slot;
+                    best_word = word;
+                }
+            }
+            if (!best || (unread && block)) return claim;
+            Claim attempt{*best};
+            if (try_claim(me, block, best_word, asked, attempt)) return attempt;
+            claim = attempt;
+            unread = attempt.refusal == Refusal::unread;  // so are all that are newer
+            tried = seq_of(best_word);
+        }
+    }
+
+    // A slot's word, after what a dead owner left was resolved.
+    std::uint64_t settled(std::size_t slot, Asked& asked) {
+        auto& line = control_.slot(slot);
+        std::uint64_t word = ground_.load_acquire(line.word);
+        const SlotKind kind = kind_of(word);
+        if (!asked.hard || (kind != SlotKind::busy && kind != SlotKind::ready)) return word;
+        const std::size_t row = word >> 8 & 0xff;
+        if (row >= layout::kRowCount) throw CorruptBytes("a slot's word names no peer");
+        // SYNC(row-epoch)
+        const std::uint64_t epoch = ground_.load_acquire(control_.common().row(row).epoch);
+        if ((epoch & kSlotEpochMask) == (word >> 2 & kSlotEpochMask) &&
+            ground_.owner_is_alive(owner_word(row, epoch))) {
+            return word;
+        }
+        const std::uint64_t after = kind == SlotKind::ready && was_committed(seq_of(word), slot)
+                                        ? published_word(seq_of(word))
+                                        : std::uint64_t{0};
+        NDSHARE_FAULT_POINT_QUIET("slot_ring.before_resolve");
+        // SYNC(slot-word): also hands over what the dead one did.
+        return ground_.compare_exchange(line.word, word, after) ? after : word;
+    }
+
+    // Of a dead publisher's READY: it cannot commit any more. latest first: once it has passed the
+    // number, the history has it.
+    bool was_committed(std::uint64_t seq, std::size_t slot) const {
+        const std::uint64_t newest = latest();
+        if ((newest & ~kEndedMark) == place_word(seq, slot)) return true;
+        return ground_.load_acquire(control_.ring(seq)) == place_word(seq, slot);
+    }
+
+    void put_into_history(std::uint64_t place) {
+        place &= ~kEndedMark;
+        if (!has_slot(place)) return;
+        auto& entry = control_.ring(seq_of(place));
+        std::uint64_t seen = ground_.load_acquire(entry);
+        // Only over an older one: a helper may come late.
+        while (!has_slot(seen) || seq_distance(seq_of(seen), seq_of(place)) < 0) {
+            // SYNC(history)
+            if (ground_.compare_exchange(entry, seen, place)) return;
+        }
+    }
+
+    // The slot that a frame went to, if it is not too old to be known.
+    bool find(std::uint64_t seq, std::size_t& slot) const {
+        // SYNC(history)
+        std::uint64_t place = ground_.load_acquire(control_.ring(seq));
+        if (!has_slot(place) || seq_of(place) != (seq & kSeqMask)) {
+            place = latest() & ~kEndedMark;
+            if (!has_slot(place) || seq_of(place) != (seq & kSeqMask)) {
+                // It may have become history between the two looks.
+                place = ground_.load_acquire(control_.ring(seq));
+                if (!has_slot(place) || seq_of(place) != (seq & kSeqMask)) return false;
+            }
+        }
+        if (!slot_in_range(place)) throw CorruptBytes("the ring names a slot that is not there");
+        slot = slot_of(place);
+        return true;
+    }
+
+    static bool shows(std::uint64_t word, std::uint64_t seq) {
+        const SlotKind kind = kind_of(word);
+        return (kind == SlotKind::published || kind == SlotKind::ready) &&
+               seq_of(word) == (seq & kSeqMask);
+    }
+    bool pin(std::size_t end, std::size_t slot, std::uint64_t seq) {
+        // SYNC(pin): the bit first, then the look at the word.
+        ground_.set_bits_seq_cst(control_.pins(end, slot), bit_of(slot));
+        NDSHARE_FAULT_POINT_QUIET("slot_ring.after_pin");
+        // SYNC(slot-word): sees the frame's bytes and stamps.
+        if (shows(ground_.load_seq_cst(control_.slot(slot).word), seq)) return true;
+        unpin(end, slot);
+        return false;
+    }
+
+    layout::StreamControl control_;
+    Ground& ground_;
+};
+
+}  // namespace ndshare::sync
