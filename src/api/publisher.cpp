@@ -10,6 +10,7 @@
 #include "base/fault.h"
 #include "platform/stream_copy.h"
 #include "sync/bells.h"
+#include "sync/claim_wait.h"
 
 namespace ndshare {
 namespace {
@@ -236,26 +237,12 @@ std::optional<std::size_t> Publisher::Impl::claim(const Use& use, Timeout timeou
         note_blocker(m, claim.blocker);
         return std::nullopt;
     }
-    api::Ring::Claim claim;
-    const auto look = [&](bool ask) {
-        claim = ring.claim(me, true, ask, dead_);
-        return static_cast<bool>(claim);
-    };
-    if (look(false)) return claim.slot;
     sync::Patience patience(timeout.count(), spin, [&] { go_on(use, "publish"); });
-    if (patience.spin_until([&] { return look(false); })) return claim.slot;
-    api::StreamEnds ends = m.ends();
-    for (;;) {
-        const std::uint32_t room = ends.room();  // before the look: a change after it is noticed
-        ends.need_room();
-        if (look(true)) return claim.slot;
-        if (patience.over()) {
-            note_blocker(m, claim.blocker);
-            return std::nullopt;
-        }
-        sync::Ground::sleep(m.control.words().room, room, patience.next_slice_ns());
-        patience.ask_whether_to_go_on();
-    }
+    const auto claim = sync::claim_waiting(ring, m.ends(), m.control.words().room,
+                                           m.segment->ground(), me, dead_, patience);
+    if (claim) return claim.slot;
+    note_blocker(m, claim.blocker);
+    return std::nullopt;
 }
 
 std::uint64_t Publisher::Impl::commit(const Use& use, std::size_t slot, const Stamp& stamp) {

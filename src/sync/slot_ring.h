@@ -363,7 +363,8 @@ class SlotRing {
                     continue;
                 }
                 if (kind_of(word) != SlotKind::published) continue;
-                if (has_slot(newest) && seq_of(word) == seq_of(newest)) continue;
+                // Older than what was the newest before this look: it never is the newest again.
+                if (seq_distance(seq_of(word), seq_of(newest)) >= 0) continue;
                 if (tried && seq_distance(seq_of(word), *tried) <= 0) continue;
                 if (!best || seq_distance(seq_of(word), seq_of(best_word)) < 0) {
                     best = slot;

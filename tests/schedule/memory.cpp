@@ -50,7 +50,11 @@ std::uint64_t Memory::load(Knowledge& who, void* word, std::size_t bytes, Order 
     std::size_t oldest = who.now.at[index];
     if (order == Order::seq_cst) oldest = std::max<std::size_t>(oldest, w.last_seq_cst);
     const std::size_t newest = w.values.size() - 1;
-    const std::size_t read = newest - choices.pick(newest - oldest + 1);
+    return observe(who, index, newest - choices.pick(newest - oldest + 1), order);
+}
+
+std::uint64_t Memory::observe(Knowledge& who, std::size_t index, std::size_t read, Order order) {
+    Word& w = words_[index];
     const Value& value = w.values[read];
     const auto stamp = static_cast<std::uint16_t>(read);
     who.now.at[index] = std::max(who.now.at[index], stamp);
@@ -104,7 +108,9 @@ bool Memory::compare_exchange(Knowledge& who, void* word, std::size_t bytes,
         // An older value that happens to be the expected one would be a success, so is not read.
         const std::uint64_t wanted = expected;
         expected = load(who, word, bytes, order, choices);
-        if (expected == wanted) expected = now;
+        if (expected == wanted) {
+            expected = weak_ ? observe(who, index, words_[index].values.size() - 1, order) : now;
+        }
         return false;
     }
     if (!weak_) {

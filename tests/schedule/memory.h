@@ -23,7 +23,7 @@ namespace ndshare::schedule {
 
 enum class Order { relaxed, acquire, release, seq_cst };
 
-inline constexpr std::size_t kWordsMax = 48;
+inline constexpr std::size_t kWordsMax = 96;
 
 struct View {
     std::array<std::uint16_t, kWordsMax> at{};
@@ -68,6 +68,7 @@ class Memory {
     std::uint64_t hash(const Knowledge& who) const;
 
  private:
+    std::uint64_t observe(Knowledge& who, std::size_t index, std::size_t read, Order order);
     struct Value {
         std::uint64_t value;
         View view;  // what a reader that acquires it must see

@@ -36,6 +36,9 @@ std::string World::name_of(const void* word) const {
     if (offset >= offsetof(Arena, payload)) {
         return "payload[" + std::to_string((offset - offsetof(Arena, payload)) / 8) + "]";
     }
+    if (offset >= layout::kControlBytes) {
+        return "stream+" + std::to_string(offset - layout::kControlBytes);
+    }
     return "epoch of row " + std::to_string((offset - layout::kRowsOffset) / sizeof(layout::Row));
 }
 

@@ -36,8 +36,10 @@ struct Plan {
     std::int64_t ns_a_step = 1'000'000;
 };
 
+inline constexpr std::size_t kStreamBytes = 24 << 10;  // of a stream of a few slots
+
 struct Arena {
-    alignas(64) std::byte control[layout::kControlBytes];
+    alignas(64) std::byte control[layout::kControlBytes + kStreamBytes];
     layout::Word64 payload[8];
     layout::Word64 scratch[8];
 };

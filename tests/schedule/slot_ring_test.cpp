@@ -1,0 +1,264 @@
+// A stream's ring: every order of claim, publish, take, pin, unpin, join, death and recovery that a
+// seed leads to; and for small rings all of them.
+#include <cstdio>
+
+#include "schedule/explore.h"
+#include "schedule/stream_model.h"
+
+namespace ndshare::schedule {
+namespace {
+
+constexpr std::uint64_t kBegin = 1000;
+constexpr std::uint64_t kJustBeforeWrap = sync::kSeqMask - 1;
+
+struct Cast {
+    std::size_t slots = 3;
+    std::size_t publishers = 1;
+    std::uint64_t frames = 3;  // each publisher's
+    std::size_t readers = 1;
+    std::uint32_t kind = layout::kEndInOrder;
+    int gets = 3;
+    int lives = 1;
+    std::uint64_t first_seq = kBegin;
+};
+
+// Publishers that never wait, readers that look so many times.
+template <class Ground>
+Setup free_running(const Cast& cast) {
+    return [=](World& world) {
+        auto truth = std::make_shared<StreamTruth>(world, cast.slots, cast.first_seq);
+        std::size_t row = 0;
+        for (; row < cast.publishers; ++row) {
+            world.spawn({.name = "publisher", .row = row, .lives = cast.lives},
+                        [&world, truth, cast](Process& who) {
+                            StreamPeer<Ground> peer(world, *truth, who);
+                            for (std::uint64_t k = 0; k < cast.frames; ++k) (void)peer.publish();
+                        });
+        }
+        for (; row < cast.publishers + cast.readers; ++row) {
+            world.spawn({.name = "reader", .row = row, .lives = cast.lives},
+                        [&world, truth, cast](Process& who) {
+                            StreamPeer<Ground> peer(world, *truth, who);
+                            peer.join(cast.kind);
+                            for (int k = 0; k < cast.gets; ++k) (void)peer.get();
+                            peer.leave();
+                        });
+        }
+        world.at_end([&world, truth] {
+            const std::uint64_t latest = world.last(world.control().words().latest);
+            const auto count = static_cast<std::uint64_t>(
+                sync::seq_distance(sync::seq_of(latest), truth->first_seq));
+            world.require(count >= truth->published, "a number was given twice");
+            world.require(world.kill_count() > 0 || count == truth->published,
+                          "numbers have a hole");
+        });
+    };
+}
+
+// A block stream: one reader joins before the first frame, sleeps, and gets every one.
+template <class Ground>
+Setup lossless(std::size_t slots, std::size_t publishers, std::uint64_t frames) {
+    return [=](World& world) {
+        auto truth = std::make_shared<StreamTruth>(world, slots, kBegin);
+        auto joined = std::make_shared<bool>(false);
+        for (std::size_t row = 0; row < publishers; ++row) {
+            world.spawn({.name = "publisher", .row = row},
+                        [&world, truth, frames, joined](Process& who) {
+                            StreamPeer<Ground> peer(world, *truth, who);
+                            while (!*joined) world.pause();
+                            for (std::uint64_t k = 0; k < frames; ++k) {
+                                world.require(peer.publish(true), "no slot, without a timeout");
+                            }
+                        });
+        }
+        world.spawn({.name = "reader", .row = publishers},
+                    [&world, truth, publishers, frames, joined](Process& who) {
+                        StreamPeer<Ground> peer(world, *truth, who);
+                        peer.join(layout::kEndInOrder);
+                        *joined = true;
+                        for (std::uint64_t k = 0; k < publishers * frames; ++k) peer.wait_and_get();
+                    });
+    };
+}
+
+// One who always finds a slot, whoever dies: slots for each that may hold one, the newest, and his.
+template <class Ground>
+Setup survivor(std::size_t readers) {
+    return [=](World& world) {
+        auto truth = std::make_shared<StreamTruth>(world, 3 + readers, kBegin);
+        world.spawn({.name = "survivor", .may_be_killed = false}, [&world, truth](Process& who) {
+            StreamPeer<Ground> peer(world, *truth, who);
+            for (int k = 0; k < 5; ++k) world.require(peer.publish(), "a slot did not come back");
+        });
+        world.spawn({.name = "other", .row = 1, .lives = 3}, [&world, truth](Process& who) {
+            StreamPeer<Ground> peer(world, *truth, who);
+            for (int k = 0; k < 2; ++k) (void)peer.publish(false, k == 0);
+        });
+        for (std::size_t row = 2; row < 2 + readers; ++row) {
+            world.spawn({.name = "reader", .row = row, .lives = 3}, [&world, truth](Process& who) {
+                StreamPeer<Ground> peer(world, *truth, who);
+                peer.join(layout::kEndInOrder);
+                for (int k = 0; k < 3; ++k) (void)peer.get();
+                peer.leave();
+            });
+        }
+    };
+}
+
+TEST(SlotRing, one_publisher_one_reader) {
+    EXPECT_TRUE(holds(explore({.slices = Slices::never}, 30000, free_running<SimGround>({}))));
+}
+TEST(SlotRing, one_publisher_one_reader_under_weak_memory) {
+    const Plan plan{.slices = Slices::never, .weak_memory = true};
+    EXPECT_TRUE(holds(explore(plan, 30000, free_running<SimGround>({.slots = 2, .frames = 4}))));
+}
+TEST(SlotRing, two_publishers_two_readers_with_kills_under_weak_memory) {
+    const Plan plan{.slices = Slices::when_idle, .kills = 2, .weak_memory = true};
+    EXPECT_TRUE(holds(explore(
+        plan, 30000, free_running<SimGround>({.publishers = 2, .readers = 2, .lives = 2}))));
+}
+TEST(SlotRing, the_newest_for_two_readers_with_kills) {
+    const Plan plan{.slices = Slices::when_idle, .kills = 2, .weak_memory = true};
+    EXPECT_TRUE(holds(explore(plan, 30000,
+                              free_running<SimGround>({.publishers = 2,
+                                                       .readers = 2,
+                                                       .kind = layout::kEndLatest,
+                                                       .lives = 2}))));
+}
+TEST(SlotRing, numbers_wrap) {
+    const Plan plan{.slices = Slices::when_idle, .kills = 1, .weak_memory = true};
+    for (const std::uint32_t kind : {layout::kEndInOrder, layout::kEndLatest}) {
+        EXPECT_TRUE(holds(explore(plan, 15000,
+                                  free_running<SimGround>({.publishers = 2,
+                                                           .frames = 4,
+                                                           .readers = 1,
+                                                           .kind = kind,
+                                                           .gets = 6,
+                                                           .lives = 2,
+                                                           .first_seq = kJustBeforeWrap}))));
+    }
+}
+TEST(SlotRing, block_loses_nothing_and_nobody_oversleeps) {
+    EXPECT_TRUE(holds(explore({.slices = Slices::never}, 15000, lossless<SimGround>(2, 1, 5))));
+    EXPECT_TRUE(holds(explore({.slices = Slices::when_idle, .weak_memory = true}, 15000,
+                              lossless<SimGround>(3, 2, 3))));
+}
+TEST(SlotRing, slots_of_the_dead_come_back) {
+    const Plan plan{.slices = Slices::when_idle, .kills = 4, .weak_memory = true};
+    EXPECT_TRUE(holds(explore(plan, 30000, survivor<SimGround>(1))));
+}
+
+testing::AssertionResult holds_always(const Plan& plan, int preemptions_max, const Setup& setup) {
+    const Found found = explore_exhaustively(plan, preemptions_max, setup);
+    if (!found.any) std::printf("             %s\n", found.text.c_str());
+    return holds(found);
+}
+
+TEST(SlotRingExhaustive, two_slots_one_publisher_one_reader_one_kill) {
+    const Plan plan{.slices = Slices::when_idle, .kills = 1};
+    EXPECT_TRUE(holds_always(
+        plan, 3, free_running<SimGround>({.slots = 2, .frames = 3, .gets = 2})));
+}
+TEST(SlotRingExhaustive, two_publishers_one_kill) {
+    const Plan plan{.slices = Slices::when_idle, .kills = 1};
+    EXPECT_TRUE(holds_always(
+        plan, 3,
+        free_running<SimGround>({.slots = 3, .publishers = 2, .frames = 2, .readers = 0})));
+}
+TEST(SlotRingExhaustive, two_publishers_one_reader) {
+    const Plan plan{.slices = Slices::never};
+    EXPECT_TRUE(holds_always(
+        plan, 2, free_running<SimGround>({.slots = 3, .publishers = 2, .frames = 2, .gets = 2})));
+}
+
+// ---- canaries -----------------------------------------------------------------------------------
+
+// The bit is set without an order: it may be seen after the look at the slot's word.
+struct PinsWithoutOrder : SimGround {
+    using SimGround::SimGround;
+    void set_bits_seq_cst(auto& word, std::uint64_t bits) {
+        store_relaxed(word, load_relaxed(word) | bits);
+    }
+};
+TEST(SlotRingCanary, a_pin_without_an_order_is_caught) {
+    const Plan plan{.slices = Slices::never, .weak_memory = true};
+    const Cast cast{.slots = 2, .frames = 5, .gets = 5};
+    EXPECT_TRUE(is_caught(hunt(plan, 60000, free_running<PinsWithoutOrder>(cast)), "torn"));
+}
+
+// The claimer sees no pins.
+struct BlindToPins : SimGround {
+    using SimGround::SimGround;
+    template <class Word>
+    auto load_seq_cst(const Word& word) const {
+        auto value = SimGround::load_seq_cst(word);
+        const auto* at = reinterpret_cast<const std::byte*>(&word);
+        const layout::StreamControl control(world().control().base(), 2);
+        for (std::size_t end = 0; end < 2; ++end) {
+            if (at == reinterpret_cast<const std::byte*>(&control.pins(end, 0))) value = 0;
+        }
+        return value;
+    }
+};
+TEST(SlotRingCanary, a_claimer_blind_to_pins_is_caught) {
+    const Plan plan{.slices = Slices::never};
+    const Cast cast{.slots = 2, .frames = 5, .gets = 5};
+    EXPECT_TRUE(is_caught(hunt(plan, 60000, free_running<BlindToPins>(cast)), ""));
+}
+
+// Everybody who does not answer at once is taken for dead.
+struct TakesForDead : SimGround {
+    using SimGround::SimGround;
+    bool owner_is_alive(std::uint64_t owner) const {
+        return sync::row_of(owner) == own_row() && SimGround::owner_is_alive(owner);
+    }
+};
+TEST(SlotRingCanary, taking_the_living_for_dead_is_caught) {
+    const Plan plan{.slices = Slices::never};
+    const Cast cast{.slots = 2, .publishers = 2, .frames = 4, .gets = 5};
+    EXPECT_TRUE(is_caught(hunt(plan, 60000, free_running<TakesForDead>(cast)), ""));
+}
+
+// A dead publisher's READY is taken for unpublished, always.
+struct ForgetsCommits : SimGround {
+    using SimGround::SimGround;
+    template <class Word>
+    bool compare_exchange(Word& word, Number<Word>& expected,
+                          std::type_identity_t<Number<Word>> desired) {
+        if constexpr (sizeof(Word) == 8) {
+            const bool resolves =
+                sync::kind_of(expected) == sync::SlotKind::ready &&
+                sync::kind_of(desired) == sync::SlotKind::published;
+            if (resolves) desired = 0;
+        }
+        return SimGround::compare_exchange(word, expected, desired);
+    }
+};
+TEST(SlotRingCanary, forgetting_a_dead_publishers_commit_is_caught) {
+    // In `block` its frame would be lost.
+    const auto setup = [](World& world) {
+        auto truth = std::make_shared<StreamTruth>(world, 2, kBegin);
+        auto joined = std::make_shared<bool>(false);
+        world.spawn({.name = "publisher", .row = 0, .lives = 2},
+                    [&world, truth, joined](Process& who) {
+                        StreamPeer<ForgetsCommits> peer(world, *truth, who);
+                        while (!*joined) world.pause();
+                        for (int k = 0; k < 2; ++k) (void)peer.publish(true);
+                    });
+        world.spawn({.name = "reader", .row = 1, .may_be_killed = false},
+                    [&world, truth, joined](Process& who) {
+                        StreamPeer<ForgetsCommits> peer(world, *truth, who);
+                        peer.join(layout::kEndInOrder);
+                        *joined = true;
+                        for (int k = 0; k < 30; ++k) {
+                            (void)peer.get();
+                            world.pause();
+                        }
+                        world.require(peer.lost() == 0, "a block stream lost a frame");
+                    });
+    };
+    EXPECT_TRUE(is_caught(hunt({.slices = Slices::when_idle, .kills = 1}, 60000, setup), "lost"));
+}
+
+}  // namespace
+}  // namespace ndshare::schedule

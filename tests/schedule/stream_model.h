@@ -1,0 +1,166 @@
+// schedule/stream_model.h: publishers and subscribers of one stream, and what a test knows about
+// them beyond the words they share.
+//
+// A frame is kFrameWords words that prove themselves: word k of value number id is id * kFrameWords
+// + k. Whoever reads a number first says which value it has; all others have to agree.
+// Threads: one.
+#pragma once
+#include <array>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "schedule/sim_ground.h"
+#include "sync/claim_wait.h"
+#include "sync/ends.h"
+#include "sync/patience.h"
+#include "sync/slot_ring.h"
+
+namespace ndshare::schedule {
+
+inline constexpr std::size_t kFrameWords = 2;
+
+struct StreamTruth {
+    std::size_t slot_count;
+    std::uint64_t first_seq;
+    std::map<std::uint64_t, std::uint64_t> value_of_seq{};
+    std::uint64_t value_count = 0;
+    std::uint64_t published = 0;  // publish() came back
+    std::uint64_t got = 0, lost = 0;
+
+    StreamTruth(World& world, std::size_t slots, std::uint64_t first)
+        : slot_count(slots), first_seq(first) {
+        auto& words = world.control().words();
+        world.set_initial(words.latest, first << sync::kSeqShift);
+        world.set_initial(words.seq_anchor, first);
+        world.set_initial(words.first_seq, first);
+    }
+};
+
+template <class Ground>
+class StreamPeer {
+ public:
+    StreamPeer(World& world, StreamTruth& truth, Process& who)
+        : world_(world),
+          truth_(truth),
+          who_(who),
+          ground_(world, who.row),
+          control_(world.control().base(), truth.slot_count),
+          ring_(control_, ground_),
+          ends_(control_, ground_) {}
+
+    sync::SlotRing<Ground>& ring() { return ring_; }
+    sync::Patience patient() { return {platform::kForeverNs, spin_}; }
+
+    // ---- publishing -----------------------------------------------------------------------------
+    // false: no slot.
+    bool publish(bool block = false, bool discard = false) {
+        typename sync::SlotRing<Ground>::Claim claim;
+        if (block) {
+            auto patience = patient();
+            claim = sync::claim_waiting(ring_, ends_, control_.words().room, ground_, who_.owner,
+                                        dead_, patience);
+        } else {
+            claim = ring_.claim(who_.owner, false, true, dead_);
+        }
+        if (!claim) return false;
+        const std::uint64_t value = ++truth_.value_count;
+        for (std::size_t k = 0; k < kFrameWords; ++k) {
+            ground_.store_relaxed(word(claim.slot, k), value * kFrameWords + k);
+        }
+        if (discard) {
+            ring_.give_back(claim.slot);
+            return true;
+        }
+        const auto seq = ring_.publish(who_.owner, claim.slot);
+        world_.require(seq.has_value(), "the stream ended by itself");
+        ++truth_.published;
+        note(*seq, value);
+        return true;
+    }
+
+    // ---- subscribing ----------------------------------------------------------------------------
+    void join(std::uint32_t kind) {
+        end_ = ends_.take(who_.owner, layout::kEndJoining);
+        cursor_ = kind == layout::kEndLatest
+                      ? sync::full_seq(sync::seq_of(ring_.latest()), ring_.anchor()) - 1
+                      : ring_.before_oldest();
+        kind_ = kind;
+        ground_.store_seq_cst(control_.end(end_).cursor, cursor_);
+        ground_.store_seq_cst(control_.end(end_).kind, kind);
+        ends_.tell_room();
+    }
+    std::uint64_t cursor() const { return cursor_; }
+    std::uint64_t lost() const { return lost_; }
+
+    // One frame, read twice with others in between; false: none there.
+    bool get() {
+        typename sync::SlotRing<Ground>::Place place;
+        const std::uint64_t before = cursor_;
+        const auto outcome = kind_ == layout::kEndLatest
+                                 ? ring_.take_latest(end_, cursor_, place)
+                                 : ring_.take_next(end_, cursor_, lost_, place);
+        ground_.store_release(control_.end(end_).cursor, cursor_);
+        if (outcome != sync::SlotRing<Ground>::Outcome::frame) return false;
+        world_.require(sync::seq_distance(place.seq, before) > 0, "a frame came twice");
+        check(place);
+        check(place);
+        ring_.unpin(end_, place.slot);
+        ends_.tell_room();
+        ++truth_.got;
+        return true;
+    }
+    // Sleeps until there is one.
+    void wait_and_get() {
+        auto patience = patient();
+        for (;;) {
+            const std::uint64_t seen = ring_.latest();
+            const bool got = get();
+            world_.require(lost_ == 0, "a block stream lost a frame");
+            if (got) return;
+            sync::Sleepers sleepers(control_.words().need_wake, ground_);
+            if (!sleepers.announce(control_.words().latest, seen)) continue;
+            ground_.sleep(control_.words().latest, static_cast<std::uint32_t>(seen),
+                          patience.next_slice_ns());
+            patience.ask_whether_to_go_on();
+        }
+    }
+    void leave() { ends_.let_go(end_, who_.owner); }
+
+ private:
+    layout::Word64& word(std::size_t slot, std::size_t k) {
+        return world_.payload(slot * kFrameWords + k);
+    }
+    void note(std::uint64_t seq, std::uint64_t value) {
+        const auto [at, is_new] = truth_.value_of_seq.emplace(seq, value);
+        if (at->second != value) {
+            world_.violate("number " + std::to_string(seq) + " stands for two frames");
+        }
+    }
+    void check(const typename sync::SlotRing<Ground>::Place& place) {
+        std::array<std::uint64_t, kFrameWords> words{};
+        for (std::size_t k = 0; k < kFrameWords; ++k) {
+            words[k] = ground_.load_relaxed(word(place.slot, k));
+        }
+        const std::uint64_t value = words[0] / kFrameWords;
+        for (std::size_t k = 0; k < kFrameWords; ++k) {
+            if (words[k] != value * kFrameWords + k) world_.violate("a torn frame was handed out");
+        }
+        note(place.seq, value);
+    }
+
+    World& world_;
+    StreamTruth& truth_;
+    Process& who_;
+    Ground ground_;
+    layout::StreamControl control_;
+    sync::SlotRing<Ground> ring_;
+    sync::Ends<Ground> ends_;
+    sync::SpinBudget spin_{0};
+    sync::KnownDead dead_;
+    std::size_t end_ = 0;
+    std::uint64_t cursor_ = 0, lost_ = 0;
+    std::uint32_t kind_ = 0;
+};
+
+}  // namespace ndshare::schedule
