@@ -26,6 +26,16 @@ struct Info {
     std::vector<int> holders;                       // pids of the living peers
     std::map<std::string, std::uint64_t> counters;  // version, peers, writing, incomplete
     bool dtype_aligned = false;                     // numpy.dtype(..., align=True)
+    // Streams: counters are published, dropped, lost, lag (the largest), pinned, publishers,
+    // subscribers, waiting (1: a `block` publisher waits for room), ended, slots.
+    struct End {
+        std::string kind;  // publisher, in order, latest, refs
+        int pid = 0;
+        std::uint64_t count = 0;  // publishers: frames dropped; subscribers: frames lost
+        std::uint64_t lag = 0, pinned = 0;
+    };
+    std::vector<End> ends;  // of the living
+    bool is_object = false;  // a stream of pickled values
 };
 
 // Names matched by a shell pattern (fnmatch(3); "*" also matches "/"), sorted; within

@@ -67,6 +67,13 @@ struct FieldView {
     std::size_t nbytes = 0;
 };
 
+// timeout: of `block` only; at its end Error(timeout).
+struct PutOptions {
+    Timeout timeout = forever;
+    std::optional<std::int64_t> time_ns{};  // instead of the moment of publication
+    std::string_view attrs_json{};
+};
+
 struct FrameRef;
 
 // Immutable, and pinned while any copy of it lives. Copying is one atomic increment.
@@ -102,6 +109,8 @@ class Frame {
     // The same memory as long as the lease lives.
     std::shared_ptr<const std::byte> memory(std::size_t field_index) const;
     std::string_view name() const noexcept;
+    // It may be the last that holds the stream's memory here: letting it go may take a while.
+    bool holds_the_stream() const noexcept;
 
  private:
     friend class Subscriber;
@@ -183,12 +192,17 @@ class Publisher {
     // A copy. 0-d streams: a scalar or a record. Errors: spec_mismatch, and loan's.
     template <Element T>
     std::optional<std::uint64_t> put(const T& value) {
-        return put_bytes(Dtype::of<T>(), 0, std::as_bytes(std::span(&value, 1)));
+        require(Dtype::of<T>(), 0);
+        return put_bytes(std::as_bytes(std::span(&value, 1)));
     }
     template <Element T>
     std::optional<std::uint64_t> put(std::span<const T> values) {
-        return put_bytes(Dtype::of<T>(), kAnyRank, std::as_bytes(values));
+        require(Dtype::of<T>(), kAnyRank);
+        return put_bytes(std::as_bytes(values));
     }
+    // All bytes of a frame of one field and one shape.
+    std::optional<std::uint64_t> put_bytes(std::span<const std::byte> bytes,
+                                           const PutOptions& options = {});
     // count frames of the same fixed shape, one after the other in values. How many were published.
     // block: stops when timeout is over.
     std::size_t put_many(std::span<const std::byte> values, std::size_t count,
@@ -216,8 +230,7 @@ class Publisher {
  private:
     friend class Loan;
     static constexpr std::size_t kAnyRank = ~std::size_t{0};
-    std::optional<std::uint64_t> put_bytes(const Dtype& dtype, std::size_t rank,
-                                           std::span<const std::byte> bytes);
+    void require(const Dtype& dtype, std::size_t rank) const;
     struct Impl;
     std::shared_ptr<Impl> impl_;
 };

@@ -1,7 +1,7 @@
 """NumPy arrays that several processes hold at once, by name.
 
 Nothing is copied, leaked or torn; anyone may be killed at any instruction. This module only
-re-exports; what belongs where: `_array` the handle, `_spec` dtype + shape + order, `_attrs` the
+re-exports; what belongs where: `_array` and `_stream` the handles, `_objects` pickled values, `_spec` dtype + shape + order, `_attrs` the
 shared attributes, `_registry` what is there, `_errors` what goes wrong, `_core` the C++ core,
 `cli` the command line, `demo` a real model on a real video.
 """
@@ -27,6 +27,7 @@ from ndshare._errors import (
 from ndshare._handle import Handle
 from ndshare._registry import Info, info, ls, unlink
 from ndshare._spec import Spec
+from ndshare._stream import Frame, FrameRef, Loan, Publisher, Subscriber
 
 __all__ = [
     "Array",
@@ -36,16 +37,21 @@ __all__ = [
     "EndOfStream",
     "Error",
     "Exists",
+    "Frame",
+    "FrameRef",
     "Handle",
     "IncompleteWrite",
     "Info",
+    "Loan",
     "NoWorker",
     "NotFound",
     "Overwritten",
+    "Publisher",
     "RemoteError",
     "Replaced",
     "Spec",
     "SpecMismatch",
+    "Subscriber",
     "WorkerDied",
     "Writing",
     "__version__",

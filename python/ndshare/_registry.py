@@ -28,10 +28,14 @@ class Info:
     holders: list[int]
     """Pids of the living processes that hold it (of this pid namespace)."""
     counters: dict[str, int]
-    """version, peers, writing (1 while a writer is inside), incomplete (1: needs healing)."""
+    """Arrays: version, peers, writing (1 while a writer is inside), incomplete (1: needs healing).
+    Streams: published, dropped, lost, lag (the largest), pinned, publishers, subscribers, peers,
+    waiting (1: a publisher waits for room), ended, slots."""
     workers: list[dict[str, Any]] = field(default_factory=list)
     path: str = ""
     """numpy.load(path, mmap_mode="r+") opens it."""
+    ends: list[dict[str, Any]] = field(default_factory=list)
+    """Streams: kind, pid, count (dropped or lost), lag and pinned of each living end."""
     footprint_bytes: int = 0
     """Memory actually taken, header and control pages included."""
 
@@ -41,7 +45,8 @@ class Info:
         specs = self.spec if isinstance(self.spec, Mapping) else {"": self.spec}
         plain = {
             name: {
-                "shape": list(spec.shape),
+                "shape": list(spec.shape if spec.maxshape is None else spec.maxshape),
+                "variable": spec.maxshape is not None,
                 "dtype": str(spec.dtype),
                 "order": spec.order,
                 "nbytes": spec.nbytes,

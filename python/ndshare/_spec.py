@@ -115,3 +115,19 @@ def _restore(
     if maxshape is not None:
         return Spec(dtype=dtype, order=order, maxshape=maxshape)
     return Spec(shape, dtype, order)
+
+
+SpecLike = Spec | tuple[ShapeLike, DTypeLike]
+
+
+def as_spec(spec: SpecLike) -> Spec:
+    """A Spec, or (shape, dtype) as its short form."""
+    if isinstance(spec, Spec):
+        return spec
+    if not isinstance(spec, tuple) or len(spec) != 2:
+        raise TypeError(f"a field is a Spec or (shape, dtype), got {spec!r}")
+    return Spec(spec[0], spec[1])
+
+
+OBJECT_SPEC = Spec((), object)
+"""Of a stream of Python objects."""

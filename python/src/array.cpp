@@ -224,25 +224,12 @@ void update_attrs(ArrayHandle& handle, nb::callable change) {
     });
 }
 
-nb::list wait_several(nb::sequence objects, nb::object timeout) {
-    std::vector<Waitable> things;
-    std::vector<nb::object> owners;
-    for (const nb::handle object : objects) {
-        if (!nb::isinstance<ArrayHandle>(object)) {
-            throw nb::type_error("wait() takes arrays");
-        }
-        owners.push_back(nb::borrow(object));
-        things.emplace_back(nb::cast<ArrayHandle&>(object).get());
-    }
-    ndshare::wait(things, to_timeout(timeout, "wait", "several"));
-    nb::list ready;
-    for (std::size_t k = 0; k < things.size(); ++k) {
-        if (things[k].ready()) ready.append(owners[k]);
-    }
-    return ready;
-}
-
 }  // namespace
+
+std::optional<Waitable> waitable_array(nb::handle object) {
+    if (!nb::isinstance<ArrayHandle>(object)) return std::nullopt;
+    return Waitable(nb::cast<ArrayHandle&>(object).get());
+}
 
 void init_array(nb::module_& m) {
     nb::class_<Writing>(m, "Writing")
@@ -350,7 +337,6 @@ void init_array(nb::module_& m) {
     nb::setattr(nb::type<ArrayHandle>(), "__class_getitem__", class_method(alias));
     nb::setattr(nb::type<Writing>(), "__class_getitem__", class_method(alias));
 
-    m.def("wait", &wait_several, nb::arg("objects"), nb::arg("timeout").none());
     m.def(
         "require_timeout",
         [](std::string_view name, nb::object timeout) { (void)to_timeout(timeout, "wait", name); },

@@ -2,8 +2,14 @@
 #pragma once
 #include <nanobind/nanobind.h>
 
+#include <optional>
+
+#include "ndshare/wait.hpp"
+
 namespace ndshare::python {
 
 void init_array(nanobind::module_& m);
+// nullopt: it is no array.
+std::optional<Waitable> waitable_array(nanobind::handle object);
 
 }  // namespace ndshare::python

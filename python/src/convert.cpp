@@ -77,7 +77,21 @@ nb::object from_spec(const Spec& spec) {
     // Never destroyed: the last handle may go while the interpreter ends.
     static nb::handle type =
         nb::object(nb::module_::import_("ndshare._spec").attr("Spec")).release();
-    return type(from_shape(spec.shape), dtype_of(spec), spec.order == Order::c ? "C" : "F");
+    const char* order = spec.order == Order::c ? "C" : "F";
+    if (spec.maxshape.empty()) return type(from_shape(spec.shape), dtype_of(spec), order);
+    return type(nb::none(), dtype_of(spec), order, nb::arg("maxshape") = from_shape(spec.maxshape));
+}
+
+nb::object from_fields(const Fields& fields, bool is_object) {
+    if (is_object) {
+        static nb::handle of_objects =
+            nb::object(nb::module_::import_("ndshare._spec").attr("OBJECT_SPEC")).release();
+        return nb::borrow(of_objects);
+    }
+    if (fields.size() == 1 && fields.front().first.empty()) return from_spec(fields.front().second);
+    nb::dict all;
+    for (const auto& [name, spec] : fields) all[name.c_str()] = from_spec(spec);
+    return all;
 }
 
 }  // namespace ndshare::python

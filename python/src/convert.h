@@ -20,5 +20,7 @@ Shape to_shape(nb::handle tuple);
 nb::tuple from_shape(const Shape& shape);
 // The Python Spec of a C++ one.
 nb::object from_spec(const Spec& spec);
+// That of a stream: one Spec, or a dict of them.
+nb::object from_fields(const Fields& fields, bool is_object);
 
 }  // namespace ndshare::python

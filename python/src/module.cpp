@@ -6,6 +6,8 @@
 #include "ndshare/ndshare.hpp"
 #include "numpy.h"
 #include "registry.h"
+#include "stream.h"
+#include "wait.h"
 
 namespace {
 
@@ -33,5 +35,7 @@ NB_MODULE(_core, m) {
     ndshare::set_blocking_hooks({&give_gil_away, &take_gil_back});
     m.attr("__version__") = NDSHARE_VERSION;
     ndshare::python::init_array(m);
+    ndshare::python::init_stream(m);
     ndshare::python::init_registry(m);
+    ndshare::python::init_wait(m);
 }

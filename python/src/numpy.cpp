@@ -7,7 +7,9 @@
 #include <numpy/arrayobject.h>
 #include <numpy/arrayscalars.h>
 
+#include <algorithm>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -68,23 +70,106 @@ nb::object dtype_of(const Spec& spec) {
     return dtype;
 }
 
-nb::object make_view(const Spec& spec, std::shared_ptr<std::byte> memory, bool writeable) {
+namespace {
+
+// base: what keeps the memory; stolen.
+nb::object view_over(const Spec& spec, std::span<const std::int64_t> shape, const std::byte* data,
+                     nb::object base, bool writeable) {
     nb::object dtype = dtype_of(spec);
-    std::vector<npy_intp> extents(spec.shape.begin(), spec.shape.end());
+    npy_intp extents[64];  // layout's limit, and NumPy 2's
+    if (shape.size() > std::size(extents)) throw nb::value_error("too many dimensions for NumPy");
+    std::copy(shape.begin(), shape.end(), extents);
+    int flags = writeable ? NPY_ARRAY_WRITEABLE : 0;
+    if (spec.order == Order::fortran) flags |= NPY_ARRAY_F_CONTIGUOUS;
+    nb::object view = steal_or_throw(
+        PyArray_NewFromDescr(&PyArray_Type, reinterpret_cast<PyArray_Descr*>(dtype.release().ptr()),
+                             static_cast<int>(shape.size()), extents, nullptr,
+                             const_cast<std::byte*>(data), flags, nullptr));
+    PyArray_UpdateFlags(as_array(view), NPY_ARRAY_UPDATE_ALL);
+    if (PyArray_SetBaseObject(as_array(view), base.release().ptr()) < 0) nb::raise_python_error();
+    return view;
+}
+
+constexpr const char* kFrameName = "ndshare.frame";
+
+void drop_frame(PyObject* capsule) {
+    auto* frame = static_cast<Frame*>(PyCapsule_GetPointer(capsule, kFrameName));
+    // As above, where it is the last; otherwise a bit is cleared, which is not worth the GIL.
+    std::optional<nb::gil_scoped_release> released;
+    if (frame->holds_the_stream()) released.emplace();
+    delete frame;
+}
+
+}  // namespace
+
+nb::object make_view(const Spec& spec, std::shared_ptr<std::byte> memory, bool writeable) {
     std::byte* data = memory.get();
     auto lease = std::make_unique<std::shared_ptr<std::byte>>(std::move(memory));
     nb::object capsule = steal_or_throw(PyCapsule_New(lease.get(), kLeaseName, &drop_lease));
     (void)lease.release();
-    int flags = writeable ? NPY_ARRAY_WRITEABLE : 0;
-    if (spec.order == Order::fortran) flags |= NPY_ARRAY_F_CONTIGUOUS;
-    nb::object view = steal_or_throw(PyArray_NewFromDescr(
-        &PyArray_Type, reinterpret_cast<PyArray_Descr*>(dtype.release().ptr()),
-        static_cast<int>(extents.size()), extents.data(), nullptr, data, flags, nullptr));
-    PyArray_UpdateFlags(as_array(view), NPY_ARRAY_UPDATE_ALL);
-    if (PyArray_SetBaseObject(as_array(view), capsule.release().ptr()) < 0) {
-        nb::raise_python_error();
+    return view_over(spec, spec.shape, data, std::move(capsule), writeable);
+}
+
+nb::object make_frame_view(const FieldView& field, Frame frame) {
+    auto lease = std::make_unique<Frame>(std::move(frame));
+    nb::object capsule = steal_or_throw(PyCapsule_New(lease.get(), kFrameName, &drop_frame));
+    (void)lease.release();
+    return view_over(*field.spec, field.shape, field.data, std::move(capsule), false);
+}
+
+nb::object make_loan_view(const FieldView& field, std::shared_ptr<std::byte> memory) {
+    auto lease = std::make_unique<std::shared_ptr<std::byte>>(std::move(memory));
+    nb::object capsule = steal_or_throw(PyCapsule_New(lease.get(), kLeaseName, &drop_lease));
+    (void)lease.release();
+    return view_over(*field.spec, field.shape, field.data, std::move(capsule), true);
+}
+
+nb::object make_rows(const Spec& spec, std::size_t count) {
+    nb::object dtype = dtype_of(spec);
+    std::vector<npy_intp> extents{static_cast<npy_intp>(count)};
+    extents.insert(extents.end(), spec.shape.begin(), spec.shape.end());
+    return steal_or_throw(PyArray_Empty(static_cast<int>(extents.size()), extents.data(),
+                                        reinterpret_cast<PyArray_Descr*>(dtype.release().ptr()),
+                                        0));
+}
+
+void make_readonly(nb::handle view) { PyArray_CLEARFLAGS(as_array(view), NPY_ARRAY_WRITEABLE); }
+
+nb::object as_field(nb::handle value, const Spec& spec) {
+    nb::object dtype = dtype_of(spec);
+    auto* wanted = reinterpret_cast<PyArray_Descr*>(dtype.ptr());
+    if (PyArray_Check(value.ptr()) &&
+        !PyArray_CanCastTypeTo(PyArray_DESCR(as_array(value)), wanted, NPY_SAME_KIND_CASTING)) {
+        const std::string given = nb::cast<std::string>(
+            nb::str(nb::handle(reinterpret_cast<PyObject*>(PyArray_DESCR(as_array(value))))));
+        throw nb::type_error(("got dtype " + given + ", a frame has " + to_string(spec) +
+                              "; convert it with astype()")
+                                 .c_str());
     }
-    return view;
+    Py_INCREF(wanted);
+    const int order =
+        spec.order == Order::fortran ? NPY_ARRAY_F_CONTIGUOUS : NPY_ARRAY_C_CONTIGUOUS;
+    return steal_or_throw(PyArray_FromAny(
+        value.ptr(), wanted, 0, 0, order | NPY_ARRAY_FORCECAST | NPY_ARRAY_ALIGNED, nullptr));
+}
+
+std::vector<std::int64_t> shape_of(nb::handle array) {
+    PyArrayObject* a = as_array(array);
+    return {PyArray_DIMS(a), PyArray_DIMS(a) + PyArray_NDIM(a)};
+}
+
+bool is_exactly(nb::handle value, nb::handle dtype, std::span<const std::int64_t> shape,
+                Order order) {
+    if (!PyArray_CheckExact(value.ptr())) return false;
+    PyArrayObject* a = as_array(value);
+    auto* given = reinterpret_cast<PyObject*>(PyArray_DESCR(a));
+    if (given != dtype.ptr() &&
+        !PyArray_EquivTypes(PyArray_DESCR(a), reinterpret_cast<PyArray_Descr*>(dtype.ptr()))) {
+        return false;
+    }
+    return static_cast<std::size_t>(PyArray_NDIM(a)) == shape.size() &&
+           std::equal(shape.begin(), shape.end(), PyArray_DIMS(a)) &&
+           (order == Order::c ? PyArray_IS_C_CONTIGUOUS(a) : PyArray_IS_F_CONTIGUOUS(a));
 }
 
 nb::object make_like(nb::handle view) {

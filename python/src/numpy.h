@@ -4,6 +4,8 @@
 #pragma once
 #include <cstddef>
 #include <memory>
+#include <span>
+#include <vector>
 
 #include "convert.h"
 
@@ -19,6 +21,20 @@ nb::object dtype_of(const Spec& spec);
 
 // A plain ndarray over memory, which lives as long as the ndarray or anything that views it.
 nb::object make_view(const Spec& spec, std::shared_ptr<std::byte> memory, bool writeable);
+// The same for a field of one frame: read-only, the frame stays pinned.
+nb::object make_frame_view(const FieldView& field, Frame frame);
+// The same for a field of a loan.
+nb::object make_loan_view(const FieldView& field, std::shared_ptr<std::byte> memory);
+// A new ndarray of count rows of this shape.
+nb::object make_rows(const Spec& spec, std::size_t count);
+void make_readonly(nb::handle view);
+// value as a C- (or F-) contiguous ndarray of the field's dtype, its own shape. Throws TypeError
+// where its dtype would change kind.
+nb::object as_field(nb::handle value, const Spec& spec);
+std::vector<std::int64_t> shape_of(nb::handle array);
+// An ndarray of exactly this dtype and shape, contiguous: its bytes can be copied as they are.
+bool is_exactly(nb::handle value, nb::handle dtype, std::span<const std::int64_t> shape,
+                Order order);
 // An ndarray of its own, same dtype, shape and order as view.
 nb::object make_like(nb::handle view);
 std::byte* data_of(nb::handle array);

@@ -13,9 +13,19 @@ namespace {
 nb::dict to_dict(const Info& info) {
     nb::dict out;
     out["name"] = info.name;
-    out["kind"] = "array";
-    Spec spec = info.specs.front().second;
-    out["spec"] = from_spec(spec);
+    out["kind"] = info.kind == Kind::stream ? "stream" : "array";
+    out["spec"] = from_fields(info.specs, info.is_object);
+    nb::list ends;
+    for (const Info::End& end : info.ends) {
+        nb::dict one;
+        one["kind"] = end.kind;
+        one["pid"] = end.pid;
+        one["count"] = end.count;
+        one["lag"] = end.lag;
+        one["pinned"] = end.pinned;
+        ends.append(one);
+    }
+    out["ends"] = ends;
     out["nbytes"] = info.nbytes;
     out["footprint_bytes"] = info.footprint_bytes;
     out["generation"] = info.generation;

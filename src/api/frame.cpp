@@ -109,6 +109,8 @@ std::size_t Frame::field_index(std::string_view field) const {
                         [&] { return api::index_of(impl_->memory().fields, field); });
 }
 
+bool Frame::holds_the_stream() const noexcept { return impl_->lease.use_count() == 1; }
+
 std::span<const std::byte> Frame::bytes(std::string_view field) const {
     const FieldView view = impl_->field(field_index(field));
     return {view.data, view.nbytes};

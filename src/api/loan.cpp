@@ -162,15 +162,7 @@ void Loan::time_ns(std::int64_t stamp) noexcept { impl_->time_ns = stamp; }
 
 void Loan::attrs_json(std::string text) {
     in_operation("attrs", impl_->publisher->name, [&] {
-        if (text.size() > layout::kFrameAttrsBytes) {
-            throw Invalid("a frame's attrs take " + std::to_string(text.size()) +
-                          " bytes as JSON, at most " + std::to_string(layout::kFrameAttrsBytes) +
-                          " fit; put large values into a field, lasting ones into the stream's "
-                          "attrs");
-        }
-        if (!text.empty() && (text.front() != '{' || text.back() != '}')) {
-            throw Invalid("attrs must be a JSON object");
-        }
+        api::require_frame_attrs(text);
         impl_->attrs = std::move(text);
     });
 }

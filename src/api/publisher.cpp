@@ -274,8 +274,18 @@ void Publisher::Impl::count_dropped() {
     if (lease_ && lease_->is_here()) lease_->set_count(count);
 }
 
-std::optional<std::uint64_t> Publisher::put_bytes(const Dtype& dtype, std::size_t rank,
-                                                  std::span<const std::byte> bytes) {
+void Publisher::require(const Dtype& dtype, std::size_t rank) const {
+    in_operation("put", impl_->name, [&] {
+        const Impl::Use use(*impl_, "put");
+        const Spec& spec = use.memory().fields.front().second;
+        if (dtype == spec.dtype && (rank == kAnyRank || rank == spec.shape.size())) return;
+        throw Error(Errc::spec_mismatch, "put", impl_->name,
+                    "got dtype " + dtype.str() + ", a frame has " + to_string(spec));
+    });
+}
+
+std::optional<std::uint64_t> Publisher::put_bytes(std::span<const std::byte> bytes,
+                                                  const PutOptions& options) {
     return in_operation("put", impl_->name, [&]() -> std::optional<std::uint64_t> {
         const Impl::Use use(*impl_, "put");
         const StreamMemory& m = use.memory();
@@ -283,22 +293,22 @@ std::optional<std::uint64_t> Publisher::put_bytes(const Dtype& dtype, std::size_
         if (m.plan.fields.size() != 1 || field.variable) {
             throw Invalid("frames of several fields, or of their own shape, are filled by loan()");
         }
-        const Spec& spec = m.fields.front().second;
-        if (!(dtype == spec.dtype) || (rank != kAnyRank && rank != spec.shape.size()) ||
-            bytes.size() != field.max_bytes) {
+        if (bytes.size() != field.max_bytes) {
             throw Error(Errc::spec_mismatch, "put", impl_->name,
-                        "got " + std::to_string(bytes.size()) + " bytes of dtype " + dtype.str() +
-                            ", a frame has " + to_string(spec));
+                        "got " + std::to_string(bytes.size()) + " bytes, a frame has " +
+                            to_string(m.fields.front().second));
         }
+        api::require_frame_attrs(options.attrs_json);
         impl_->require_current(use, "put");
         (void)impl_->lease(use);
-        const auto slot = impl_->claim(use, forever);
+        const auto slot = impl_->claim(use, options.timeout);
+        if (!slot && impl_->block) throw Error(Errc::timeout, "put", impl_->name, blocked_by());
         if (!slot) {
             impl_->count_dropped();
             return std::nullopt;
         }
         platform::stream_copy(m.slot(*slot), bytes.data(), bytes.size(), m.segment->data_bytes());
-        return impl_->commit(use, *slot, {});
+        return impl_->commit(use, *slot, {options.time_ns, options.attrs_json});
     });
 }
 

@@ -1,10 +1,12 @@
 #include "ndshare/registry.hpp"
 
 #include <algorithm>
+#include <bit>
 
 #include "api/book.h"
 #include "api/build.h"
 #include "api/operation.h"
+#include "api/stream_memory.h"
 #include "base/check.h"
 #include "layout/name.h"
 #include "platform/memory.h"
@@ -25,18 +27,79 @@ class ControlLook {
  public:
     explicit ControlLook(const api::Found& found)
         : memory_(platform::map(found.fd.get(), found.description.fields.control_offset_bytes,
-                                layout::kControlBytes, false)) {}
-    ~ControlLook() { platform::unmap(memory_, layout::kControlBytes); }
+                                found.description.fields.control_bytes, false)),
+          bytes_(found.description.fields.control_bytes) {}
+    ~ControlLook() { platform::unmap(memory_, bytes_); }
     ControlLook(const ControlLook&) = delete;
     layout::Control control() const { return layout::Control(memory_); }
 
  private:
     std::byte* memory_;
+    const std::size_t bytes_;
 };
 
 std::string name_space_prefix() {
     const std::string name_space = platform::environment("NDSHARE_NAMESPACE");
     return name_space.empty() ? "" : name_space + "/";
+}
+
+const char* kind_text(std::uint32_t kind) {
+    switch (kind) {
+        case layout::kEndPublisher:
+            return "publisher";
+        case layout::kEndInOrder:
+        case layout::kEndJoining:
+            return "in order";
+        case layout::kEndLatest:
+            return "latest";
+        default:
+            return "refs";
+    }
+}
+
+void describe_stream(Info& info, const layout::StreamControl& control, sync::Ground& ground) {
+    const api::Ring ring(control, ground);
+    const std::uint64_t latest = ring.latest();
+    const std::uint64_t last = sync::full_seq(sync::seq_of(latest), ring.anchor());
+    auto& counters = info.counters;
+    for (const char* name : {"dropped", "lost", "lag", "pinned", "publishers", "subscribers"}) {
+        counters[name] = 0;
+    }
+    // Relaxed, here and below: figures for people.
+    counters["published"] = last - sync::Atomics::load_relaxed(control.words().first_seq);
+    counters["waiting"] = sync::Atomics::load_relaxed(control.words().need_room) != 0 ? 1 : 0;
+    counters["ended"] = sync::is_ended(latest) ? 1 : 0;
+    counters["slots"] = control.slot_count();
+    for (std::size_t index = 0; index < ring.ends_in_use(); ++index) {
+        const layout::End& end = control.end(index);
+        const std::uint64_t owner = sync::Atomics::load_acquire(end.owner);
+        const std::uint32_t kind = sync::Atomics::load_acquire(end.kind);
+        if (!ring.end_is_alive(index)) continue;
+        Info::End one{kind_text(kind),
+                      static_cast<int>(sync::Atomics::load_relaxed(
+                          control.common().row(sync::row_of(owner)).pid)),
+                      sync::Atomics::load_relaxed(end.count), 0, 0};
+        for (std::size_t word = 0; word < control.pin_words(); ++word) {
+            one.pinned += static_cast<std::uint64_t>(
+                std::popcount(sync::Atomics::load_relaxed(end.pins[word])));
+        }
+        counters["pinned"] += one.pinned;
+        if (kind == layout::kEndPublisher) {
+            counters["publishers"] += 1;
+            counters["dropped"] += one.count;
+        } else if (kind == layout::kEndInOrder || kind == layout::kEndLatest ||
+                   kind == layout::kEndJoining) {
+            counters["subscribers"] += 1;
+            counters["lost"] += one.count;
+            const std::int64_t behind =
+                sync::seq_distance(last, sync::Atomics::load_relaxed(end.cursor));
+            one.lag = behind > 0 ? static_cast<std::uint64_t>(behind) : 0;
+            if (kind != layout::kEndLatest) counters["lag"] = std::max(counters["lag"], one.lag);
+        } else if (one.pinned == 0) {
+            continue;
+        }
+        info.ends.push_back(std::move(one));
+    }
 }
 
 Info describe(const api::Found& found, std::size_t prefix_bytes) {
@@ -47,12 +110,18 @@ Info describe(const api::Found& found, std::size_t prefix_bytes) {
 
     Info info;
     info.name = d.name.substr(prefix_bytes);
-    info.kind = Kind::array;
-    info.specs.emplace_back("", Spec{.shape = d.shape,
-                                     .dtype = Dtype(std::string_view(d.dtype)),
-                                     .order = d.fortran() ? Order::fortran : Order::c,
-                                     .maxshape = {},
-                                     .aligned = d.aligned()});
+    info.kind = d.is_stream() ? Kind::stream : Kind::array;
+    if (d.is_stream()) {
+        const auto plan = layout::parse_fields(d.dtype);
+        info.specs = api::to_fields(plan);
+        info.is_object = plan.is_object();
+    } else {
+        info.specs.emplace_back("", Spec{.shape = d.shape,
+                                         .dtype = Dtype(std::string_view(d.dtype)),
+                                         .order = d.fortran() ? Order::fortran : Order::c,
+                                         .maxshape = {},
+                                         .aligned = d.aligned()});
+    }
     info.nbytes = d.fields.data_bytes;
     info.footprint_bytes = found.footprint_bytes;
     info.generation = d.fields.generation;
@@ -69,13 +138,17 @@ Info describe(const api::Found& found, std::size_t prefix_bytes) {
         }
     }
     std::sort(info.holders.begin(), info.holders.end());
+    info.counters["peers"] = peers.size();
+    if (d.is_stream()) {
+        describe_stream(info, layout::StreamControl(control.base(), d.fields.slot_count), ground);
+        return info;
+    }
     const std::uint64_t version = sync::Atomics::load_acquire(control.words().version);
     const std::uint64_t lock = sync::Atomics::load_acquire(control.words().lock);
     const bool held = sync::names_a_row(lock) && ground.owner_is_alive(lock);
     // Odd and free is a verdict only if the word stood still while we looked at the lock.
     const bool same = sync::Atomics::load_acquire(control.words().version) == version;
     info.counters["version"] = sync::completed(version);
-    info.counters["peers"] = peers.size();
     info.counters["writing"] = held ? 1 : 0;
     info.counters["incomplete"] = sync::is_odd(version) && !held && same ? 1 : 0;
     return info;

@@ -83,6 +83,18 @@ std::string fields_to_string(const Fields& fields) {
     return text;
 }
 
+void require_frame_attrs(std::string_view text) {
+    if (text.size() > layout::kFrameAttrsBytes) {
+        throw Invalid("a frame's attrs take " + std::to_string(text.size()) +
+                      " bytes as JSON, at most " + std::to_string(layout::kFrameAttrsBytes) +
+                      " fit; put large values into a field, lasting ones into the stream's "
+                      "attrs");
+    }
+    if (!text.empty() && (text.front() != '{' || text.back() != '}')) {
+        throw Invalid("attrs must be a JSON object");
+    }
+}
+
 std::size_t index_of(const Fields& fields, std::string_view name) {
     if (name.empty() && fields.size() == 1) return 0;
     std::string known;

@@ -25,6 +25,8 @@ Fields to_fields(const layout::SlotPlan& plan);
 layout::SlotPlan to_slot_plan(const PublisherOptions& options);
 bool has_fields(const PublisherOptions& options);
 std::string fields_to_string(const Fields& fields);
+// Throws Invalid unless text is empty or looks like a JSON object that fits a frame.
+void require_frame_attrs(std::string_view text);
 // "" means the only one. Throws Invalid.
 std::size_t index_of(const Fields& fields, std::string_view name);
 

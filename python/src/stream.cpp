@@ -1,0 +1,515 @@
+#include "stream.h"
+
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
+
+#include <unistd.h>
+
+#include <optional>
+#include <vector>
+
+#include "convert.h"
+#include "ndshare/ndshare.hpp"
+#include "numpy.h"
+
+namespace ndshare::python {
+namespace {
+
+// Copies from this size on are done without the GIL.
+constexpr std::size_t kReleaseGilBytes = 64 << 10;
+
+std::size_t the_only_field(const char* operation, std::string_view name, std::size_t count) {
+    if (count == 1) return 0;
+    throw Error(Errc::invalid_argument, operation, std::string(name),
+                "it has several fields: name one, as in frame[\"boxes\"]");
+}
+
+// ---- Frame --------------------------------------------------------------------------------------
+
+struct PyFrame {
+    explicit PyFrame(Frame got) : frame(std::move(got)) {}
+    std::optional<Frame> frame;
+    std::vector<nb::object> views;  // of each field, made at the first need
+    // Of a closed frame as well.
+    std::uint64_t seq = frame->seq(), generation = frame->generation();
+
+    Frame& get(const char* operation) {
+        if (!frame) {
+            throw Error(Errc::closed, operation, "frame " + std::to_string(seq),
+                        "this frame is closed; views that were made of it are still good");
+        }
+        return *frame;
+    }
+    nb::object view(std::size_t index) {
+        Frame& f = get("array");
+        if (views.empty()) views.resize(f.field_count());
+        if (!views[index].is_valid()) views[index] = make_frame_view(f.field(index), f);
+        return views[index];
+    }
+    nb::object array() {
+        Frame& f = get("array");
+        return view(the_only_field("array", f.name(), f.field_count()));
+    }
+    nb::object item(std::string_view field) { return view(get("array").field_index(field)); }
+    void close() {
+        views.clear();
+        frame.reset();
+    }
+};
+
+// ---- Loan ---------------------------------------------------------------------------------------
+
+// ndshare.Frame, a Python subclass of what is bound here: made without its __init__.
+nb::handle g_frame_type;
+nb::object make_frame(Frame frame) {
+    nb::object made = nb::inst_alloc(g_frame_type);
+    new (nb::inst_ptr<PyFrame>(made)) PyFrame(std::move(frame));
+    nb::inst_mark_ready(made);
+    return made;
+}
+
+struct PyLoan {
+    explicit PyLoan(Loan taken) : loan(std::move(taken)), views(loan->field_count()) {}
+    std::optional<Loan> loan;
+    std::vector<nb::object> views;
+    std::vector<nb::object> former;  // of shapes that were changed since
+    std::optional<std::uint64_t> seq;
+
+    Loan& get(const char* operation) {
+        if (!loan || !loan->is_open()) {
+            throw Error(Errc::closed, operation, "loan",
+                        "this loan was published or discarded already; take another one");
+        }
+        return *loan;
+    }
+    nb::object view(std::size_t index) {
+        Loan& l = get("array");
+        if (!views[index].is_valid()) {
+            views[index] = make_loan_view(l.field(index), l.memory(index));
+        }
+        return views[index];
+    }
+    nb::object array() { return view(the_only_field("array", "loan", get("array").field_count())); }
+    nb::object item(std::string_view field) { return view(get("array").field_index(field)); }
+    nb::object resize(nb::tuple shape, std::string_view field) {
+        Loan& l = get("resize");
+        l.resize(to_shape(shape), field);
+        const std::size_t index = l.field_index(field);
+        if (views[index].is_valid()) former.push_back(std::move(views[index]));
+        views[index] = nb::object();
+        return view(index);
+    }
+    void assign(std::size_t index, nb::handle value) {
+        Loan& l = get("assign");
+        const FieldView before = l.field(index);
+        nb::object given = as_field(value, *before.spec);
+        const auto shape = shape_of(given);
+        const bool same =
+            std::equal(shape.begin(), shape.end(), before.shape.begin(), before.shape.end());
+        const std::string name(l.field_name(index));
+        if (!same && before.spec->maxshape.empty()) {
+            Spec got = *before.spec;
+            got.shape = shape;
+            throw SpecMismatch("put", name.empty() ? "frame" : name, *before.spec, got);
+        }
+        if (!before.spec->maxshape.empty()) {
+            if (views[index].is_valid()) former.push_back(std::move(views[index]));
+            views[index] = nb::object();
+            l.resize(shape, name);
+        }
+        const FieldView field = l.field(index);
+        std::optional<nb::gil_scoped_release> released;
+        if (field.nbytes >= kReleaseGilBytes) released.emplace();
+        std::memcpy(const_cast<std::byte*>(field.data), data_of(given), field.nbytes);
+    }
+    void assign_item(std::string_view field, nb::handle value) {
+        assign(get("assign").field_index(field), value);
+    }
+    void finish(bool publish) {
+        Loan& l = get("publish");
+        // Whatever happens now, the memory is no longer the caller's to fill.
+        for (auto* list : {&views, &former}) {
+            for (const nb::object& view : *list) {
+                if (view.is_valid()) make_readonly(view);
+            }
+            list->clear();
+        }
+        if (!publish) {
+            l.discard();
+        } else {
+            seq = l.publish();
+        }
+    }
+};
+
+// ---- Publisher ----------------------------------------------------------------------------------
+
+struct PyPublisher {
+    std::optional<Publisher> publisher;
+    // Of a stream of one field and one shape: what put() looks for.
+    std::optional<Spec> plain;
+    nb::object dtype;
+
+    Publisher& get() {
+        if (!publisher) throw nb::value_error("this publisher was never made");
+        return *publisher;
+    }
+    void close() {
+        if (!publisher) return;
+        const nb::gil_scoped_release released;
+        publisher->close();
+    }
+};
+
+Spec spec_from(nb::handle item) {
+    const auto parts = nb::cast<nb::tuple>(item);
+    Spec spec;
+    if (!parts[0].is_none()) spec.shape = to_shape(parts[0]);
+    if (!parts[1].is_none()) spec.maxshape = to_shape(parts[1]);
+    spec.dtype = Dtype(nb::cast<std::string>(parts[2]));
+    spec.aligned = nb::cast<bool>(parts[3]);
+    spec.order = nb::cast<bool>(parts[4]) ? Order::fortran : Order::c;
+    return spec;
+}
+
+PublisherOptions options_from(nb::handle fields, std::uint64_t object_nbytes, int slots) {
+    PublisherOptions options;
+    options.slots = slots;
+    options.object_bytes_max = object_nbytes;
+    if (fields.is_none()) return options;
+    for (const nb::handle item : nb::borrow<nb::list>(fields)) {
+        const auto pair = nb::cast<nb::tuple>(item);
+        options.fields.emplace_back(nb::cast<std::string>(pair[0]), spec_from(pair[1]));
+    }
+    return options;
+}
+
+void init_publisher(PyPublisher* self, std::string_view name, nb::object fields,
+                    std::uint64_t object_nbytes, int slots, bool block, bool shared,
+                    const std::string& attrs_json, bool persistent, unsigned permissions,
+                    const std::string& group, nb::object spin, const std::string& full_name) {
+    PublisherOptions options = options_from(fields, object_nbytes, slots);
+    options.overflow = block ? Overflow::block : Overflow::drop_oldest;
+    options.shared = shared;
+    options.attrs_json = attrs_json;
+    options.sharing = {persistent, permissions, group};
+    options.spin = to_spin(spin, "publish", name);
+    options.full_name = full_name;
+    std::optional<Publisher> made;
+    {
+        const nb::gil_scoped_release released;
+        made.emplace(name, options);
+    }
+    new (self) PyPublisher{std::move(made), {}, {}};
+    const Fields all = self->publisher->fields();
+    if (all.size() == 1 && all.front().second.maxshape.empty()) {
+        self->plain = all.front().second;
+        self->dtype = dtype_of(*self->plain);
+    }
+}
+
+Loan take_loan(Publisher& publisher, Timeout timeout) {
+    auto loan = publisher.loan(timeout);
+    if (loan) return std::move(*loan);
+    throw Error(Errc::timeout, "loan", std::string(publisher.name()), publisher.blocked_by());
+}
+
+nb::object to_seq(const std::optional<std::uint64_t>& seq) {
+    return seq ? nb::object(nb::int_(*seq)) : nb::none();
+}
+
+nb::object put(PyPublisher& self, nb::object value, nb::object attrs,
+               std::optional<std::int64_t> time_ns, nb::object timeout_seconds) {
+    Publisher& publisher = self.get();
+    std::string attrs_json;
+    if (!attrs.is_none()) {
+        const auto name = publisher.name();
+        attrs_json = nb::cast<std::string>(
+            nb::module_::import_("ndshare._stream")
+                .attr("frame_attrs")(attrs, nb::str(name.data(), name.size())));
+    }
+    const Timeout timeout =
+        timeout_seconds.is_none() ? forever : to_timeout(timeout_seconds, "put", publisher.name());
+    if (self.plain && is_exactly(value, self.dtype, self.plain->shape, self.plain->order)) {
+        const std::span<const std::byte> bytes(data_of(value),
+                                               nb::cast<std::size_t>(value.attr("nbytes")));
+        std::optional<nb::gil_scoped_release> released;
+        if (bytes.size() >= kReleaseGilBytes) released.emplace();
+        const auto seq = publisher.put_bytes(bytes, {timeout, time_ns, attrs_json});
+        released.reset();
+        return to_seq(seq);
+    }
+    PyLoan loan(take_loan(publisher, timeout));
+    if (!attrs_json.empty()) loan.loan->attrs_json(attrs_json);
+    if (time_ns) loan.loan->time_ns(*time_ns);
+    if (loan.loan->is_object()) {
+        nb::module_::import_("ndshare._objects").attr("store")(nb::cast(&loan), value);
+    } else if (PyDict_Check(value.ptr()) ||
+               (PyMapping_Check(value.ptr()) != 0 && nb::hasattr(value, "keys"))) {
+        const auto given = nb::borrow<nb::dict>(
+            PyDict_Check(value.ptr())
+                ? value
+                : nb::object(nb::handle(reinterpret_cast<PyObject*>(&PyDict_Type))(value)));
+        for (const auto [key, item] : given) {
+            loan.assign_item(nb::cast<std::string>(key), item);
+        }
+        for (std::size_t k = 0; k < loan.loan->field_count(); ++k) {
+            const std::string field(loan.loan->field_name(k));
+            if (given.contains(field.c_str())) continue;
+            throw Error(Errc::invalid_argument, "put", std::string(publisher.name()),
+                        "the field \"" + field + "\" is missing");
+        }
+    } else {
+        if (loan.loan->field_count() != 1) {
+            throw Error(Errc::invalid_argument, "put", std::string(publisher.name()),
+                        "its frames have several fields: put({\"name\": array, ...})");
+        }
+        loan.assign(0, value);
+    }
+    loan.finish(true);
+    return to_seq(loan.seq);
+}
+
+std::size_t put_many(PyPublisher& self, nb::object values, nb::object timeout) {
+    Publisher& publisher = self.get();
+    const Timeout limit = to_timeout(timeout, "put_many", publisher.name());
+    if (!self.plain) {
+        throw Error(Errc::invalid_argument, "put_many", std::string(publisher.name()),
+                    "it is for streams of one field and one shape");
+    }
+    const nb::object given = as_field(values, *self.plain);
+    auto shape = shape_of(given);
+    if (shape.empty() || !std::equal(shape.begin() + 1, shape.end(), self.plain->shape.begin(),
+                                     self.plain->shape.end())) {
+        Spec got = *self.plain;
+        got.shape = shape;
+        Spec wanted = *self.plain;
+        wanted.shape.insert(wanted.shape.begin(), shape.empty() ? 1 : shape[0]);
+        throw SpecMismatch("put_many", std::string(publisher.name()), wanted, got);
+    }
+    const std::span<const std::byte> bytes(data_of(given),
+                                           nb::cast<std::size_t>(given.attr("nbytes")));
+    const nb::gil_scoped_release released;
+    return publisher.put_many(bytes, static_cast<std::size_t>(shape[0]), limit);
+}
+
+// ---- Subscriber ---------------------------------------------------------------------------------
+
+struct PySubscriber {
+    std::optional<Subscriber> subscriber;
+    Subscriber& get() {
+        if (!subscriber) throw nb::value_error("this subscriber was never made");
+        return *subscriber;
+    }
+    void close() {
+        if (!subscriber) return;
+        const nb::gil_scoped_release released;
+        subscriber->close();
+    }
+};
+
+void init_subscriber(PySubscriber* self, std::string_view name, bool latest, nb::object shape,
+                     nb::object dtype, bool aligned, nb::object spin,
+                     const std::string& full_name) {
+    SubscriberOptions options;
+    options.latest = latest;
+    options.spin = to_spin(spin, "subscribe", name);
+    options.expect_shape = !shape.is_none();
+    options.expect_dtype = !dtype.is_none();
+    options.full_name = full_name;
+    if (options.expect_shape || options.expect_dtype) {
+        Spec expect;
+        if (options.expect_shape) expect.shape = to_shape(shape);
+        if (options.expect_dtype) expect.dtype = Dtype(nb::cast<std::string>(dtype));
+        expect.aligned = aligned;
+        options.expect = expect;
+    }
+    std::optional<Subscriber> made;
+    {
+        const nb::gil_scoped_release released;
+        made.emplace(name, options);
+    }
+    new (self) PySubscriber{std::move(made)};
+}
+
+nb::object get(PySubscriber& self, nb::object timeout) {
+    Subscriber& subscriber = self.get();
+    auto frame =
+        subscriber.get(timeout.is_none() ? forever : to_timeout(timeout, "get", subscriber.name()));
+    if (!frame) return nb::none();
+    return make_frame(std::move(*frame));
+}
+
+nb::object get_many(PySubscriber& self, std::size_t max_count, nb::object timeout) {
+    Subscriber& subscriber = self.get();
+    const Timeout limit = to_timeout(timeout, "get_many", subscriber.name());
+    auto fields = subscriber.fields();
+    if (!fields) {
+        // There is no stream yet, so nobody knows what its rows look like: the first frame says.
+        const auto first = subscriber.get(limit);
+        fields = subscriber.fields();
+        if (!first && !fields) return make_rows({.shape = {0}, .dtype = "f8"}, 0);
+        nb::object rows = make_rows(fields->front().second, first ? 1 : 0);
+        if (first) {
+            const auto bytes = first->bytes();
+            std::memcpy(data_of(rows), bytes.data(), bytes.size());
+        }
+        return rows;
+    }
+    if (fields->size() != 1 || !fields->front().second.maxshape.empty()) {
+        throw Error(Errc::invalid_argument, "get_many", std::string(subscriber.name()),
+                    "it is for streams of one field and one shape");
+    }
+    nb::object rows = make_rows(fields->front().second, max_count);
+    const std::span<std::byte> out(data_of(rows), nb::cast<std::size_t>(rows.attr("nbytes")));
+    std::size_t count = 0;
+    {
+        const nb::gil_scoped_release released;
+        count = subscriber.get_many(out, max_count, limit);
+    }
+    return count == max_count ? rows : rows[nb::slice(nb::int_(0), nb::int_(count), nb::none())];
+}
+
+}  // namespace
+
+std::optional<Waitable> waitable_subscriber(nb::handle object) {
+    if (!nb::isinstance<PySubscriber>(object)) return std::nullopt;
+    return Waitable(nb::cast<PySubscriber&>(object).get());
+}
+
+void init_stream(nb::module_& m) {
+    nb::class_<PyFrame>(m, "FrameHandle", nb::is_weak_referenceable(), nb::dynamic_attr())
+        .def_prop_ro("array", &PyFrame::array)
+        .def("__getitem__", &PyFrame::item, nb::arg("field"))
+        .def_prop_ro("seq", [](PyFrame& f) { return f.seq; })
+        .def_prop_ro("generation", [](PyFrame& f) { return f.generation; })
+        .def_prop_ro("time_ns", [](PyFrame& f) { return f.get("time_ns").time_ns(); })
+        .def_prop_ro(
+            "age",
+            [](PyFrame& f) { return static_cast<double>(f.get("age").age().count()) * 1e-9; })
+        .def_prop_ro("_name", [](PyFrame& f) { return f.get("ref").name(); })
+        .def_prop_ro("_attrs_json", [](PyFrame& f) { return f.get("attrs").attrs_json(); })
+        .def_prop_ro("_is_object", [](PyFrame& f) { return f.get("value").is_object(); })
+        .def_prop_ro("_fields",
+                     [](PyFrame& f) {
+                         Frame& frame = f.get("fields");
+                         nb::list names;
+                         for (std::size_t k = 0; k < frame.field_count(); ++k) {
+                             const auto name = frame.field_name(k);
+                             names.append(nb::str(name.data(), name.size()));
+                         }
+                         return names;
+                     })
+        .def_prop_ro("closed", [](PyFrame& f) { return !f.frame.has_value(); })
+        .def("close", &PyFrame::close);
+
+    nb::class_<PyLoan>(m, "LoanHandle", nb::dynamic_attr())
+        .def_prop_ro("array", &PyLoan::array)
+        .def("__getitem__", &PyLoan::item, nb::arg("field"))
+        .def("__setitem__", &PyLoan::assign_item, nb::arg("field"), nb::arg("value").none())
+        .def("_resize", &PyLoan::resize, nb::arg("shape"), nb::arg("field"))
+        .def("_set_attrs",
+             [](PyLoan& l, std::string text) { l.get("attrs").attrs_json(std::move(text)); })
+        .def("_set_time", [](PyLoan& l, std::int64_t stamp) { l.get("time_ns").time_ns(stamp); })
+        .def("_finish", &PyLoan::finish, nb::arg("publish"))
+        .def_prop_ro("_is_object", [](PyLoan& l) { return l.get("put").is_object(); })
+        .def_prop_ro("seq", [](PyLoan& l) { return l.seq; })
+        .def_prop_ro("closed", [](PyLoan& l) { return !l.loan || !l.loan->is_open(); });
+
+    nb::class_<PyPublisher>(m, "PublisherHandle", nb::is_weak_referenceable(), nb::dynamic_attr())
+        .def("__init__", &init_publisher, nb::arg("name"), nb::arg("fields").none(),
+             nb::arg("object_nbytes"), nb::arg("slots"), nb::arg("block"), nb::arg("shared"),
+             nb::arg("attrs_json"), nb::arg("persistent"), nb::arg("permissions"), nb::arg("group"),
+             nb::arg("spin").none(), nb::arg("full_name"))
+        .def_prop_ro("name", [](PyPublisher& p) { return p.get().name(); })
+        .def_prop_ro("_full_name", [](PyPublisher& p) { return p.get().full_name(); })
+        .def_prop_ro("closed", [](PyPublisher& p) { return p.get().closed(); })
+        .def_prop_ro(
+            "spec",
+            [](PyPublisher& p) { return from_fields(p.get().fields(), p.get().is_object()); })
+        .def_prop_ro("_is_object", [](PyPublisher& p) { return p.get().is_object(); })
+        .def_prop_ro("slots", [](PyPublisher& p) { return p.get().slots(); })
+        .def_prop_ro("generation", [](PyPublisher& p) { return p.get().generation(); })
+        .def_prop_ro("subscriber_count", [](PyPublisher& p) { return p.get().subscriber_count(); })
+        .def_prop_ro("dropped", [](PyPublisher& p) { return p.get().dropped(); })
+        .def_prop_ro("nbytes", [](PyPublisher& p) { return p.get().nbytes(); })
+        .def(
+            "_loan",
+            [](PyPublisher& p, nb::object timeout) {
+                return PyLoan(take_loan(p.get(), to_timeout(timeout, "loan", p.get().name())));
+            },
+            nb::arg("timeout").none())
+        .def("put", &put, nb::arg("value").none(), nb::kw_only(),
+             nb::arg("attrs").none() = nb::none(), nb::arg("time_ns").none() = nb::none(),
+             nb::arg("timeout").none() = nb::none(),
+             "Publishes a copy: an array, a mapping of all fields, or the object.\n\nThe frame's "
+             "seq; "
+             "None when it was dropped because every slot is pinned (counted in dropped).\nErrors: "
+             "SpecMismatch and TypeError (dtype, shape), ValueError (fields, attrs), TimeoutError "
+             "(block), Closed, Replaced, EndOfStream.")
+        .def("put_many", &put_many, nb::arg("values"), nb::kw_only(),
+             nb::arg("timeout").none() = nb::none())
+        .def("end",
+             [](PyPublisher& p) {
+                 const nb::gil_scoped_release released;
+                 p.get().end();
+             })
+        .def(
+            "wait_subscribers",
+            [](PyPublisher& p, int count, nb::object timeout) {
+                return p.get().wait_subscribers(
+                    count, to_timeout(timeout, "wait_subscribers", p.get().name()));
+            },
+            nb::arg("count") = 1, nb::arg("timeout").none() = nb::none())
+        .def("close", &PyPublisher::close)
+        .def("_attrs_json", [](PyPublisher& p) { return p.get().attrs_json(); })
+        .def("_update_attrs", [](PyPublisher& p, nb::callable change) {
+            p.get().update_attrs([&](std::string_view old_text) {
+                const nb::gil_scoped_acquire gil;
+                return nb::cast<std::string>(change(nb::str(old_text.data(), old_text.size())));
+            });
+        });
+
+    nb::class_<PySubscriber>(m, "SubscriberHandle", nb::is_weak_referenceable(), nb::dynamic_attr())
+        .def("__init__", &init_subscriber, nb::arg("name"), nb::arg("latest"),
+             nb::arg("shape").none(), nb::arg("dtype").none(), nb::arg("aligned"),
+             nb::arg("spin").none(), nb::arg("full_name"))
+        .def_prop_ro("name", [](PySubscriber& s) { return s.get().name(); })
+        .def_prop_ro("_full_name", [](PySubscriber& s) { return s.get().full_name(); })
+        .def_prop_ro("closed", [](PySubscriber& s) { return s.get().closed(); })
+        .def_prop_ro("latest", [](PySubscriber& s) { return s.get().latest(); })
+        .def("get", &get, nb::arg("timeout").none() = nb::none(),
+             "The next frame, pinned; None: none within timeout seconds.\n\nErrors: EndOfStream, "
+             "Closed, SpecMismatch, Corrupt, PermissionError.")
+        .def("get_many", &get_many, nb::arg("max_count"), nb::arg("timeout").none() = nb::none())
+        .def("fileno", [](PySubscriber& s) { return s.get().fileno(); })
+        .def_prop_ro("spec",
+                     [](PySubscriber& s) -> nb::object {
+                         const auto fields = s.get().fields();
+                         if (!fields) return nb::none();
+                         return from_fields(*fields, s.get().is_object());
+                     })
+        .def_prop_ro("publisher_count", [](PySubscriber& s) { return s.get().publisher_count(); })
+        .def_prop_ro("lost", [](PySubscriber& s) { return s.get().lost(); })
+        .def_prop_ro("lag", [](PySubscriber& s) { return s.get().lag(); })
+        .def("close", &PySubscriber::close)
+        .def("_attrs_json", [](PySubscriber& s) { return s.get().attrs_json(); });
+
+    m.def("set_frame_type", [](nb::object type) { g_frame_type = type.release(); });
+    m.def(
+        "frame_of",
+        [](std::string name, std::uint64_t generation, std::uint64_t seq) {
+            const FrameRef ref{std::move(name), generation, seq};
+            return make_frame(ref.get_or_throw());
+        },
+        nb::arg("name"), nb::arg("generation"), nb::arg("seq"));
+    m.def(
+        "stream_footprint",
+        [](nb::object fields, std::uint64_t object_nbytes, int slots) {
+            return footprint(options_from(fields, object_nbytes, slots));
+        },
+        nb::arg("fields").none(), nb::arg("object_nbytes"), nb::arg("slots"));
+}
+
+}  // namespace ndshare::python
