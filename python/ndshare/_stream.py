@@ -337,6 +337,8 @@ class Publisher(_core.PublisherHandle):
         return _publish_again, (self.name, self._full_name, self.overflow)
 
     def __repr__(self) -> str:
+        if not _core.is_made(self):
+            return "<ndshare.Publisher that was never made>"
         state = "closed " if self.closed else ""
         return f"<{state}ndshare.Publisher {self.name!r}>"
 
@@ -470,6 +472,8 @@ class Subscriber(_core.SubscriberHandle):
         return _subscribe_again, (self.name, self._full_name, self.latest, *self._expected)
 
     def __repr__(self) -> str:
+        if not _core.is_made(self):
+            return "<ndshare.Subscriber that was never made>"
         state = "closed " if self.closed else ""
         mode = " latest" if self.latest else ""
         return f"<{state}ndshare.Subscriber {self.name!r}{mode}>"

@@ -496,6 +496,9 @@ void init_stream(nb::module_& m) {
         .def("close", &PySubscriber::close)
         .def("_attrs_json", [](PySubscriber& s) { return s.get().attrs_json(); });
 
+    // What failed in its __init__ has no members to ask.
+    m.def("is_made", [](nb::handle handle) { return nb::inst_ready(handle); },
+          nb::arg("handle"));
     m.def("set_frame_type", [](nb::object type) { g_frame_type = type.release(); });
     m.def(
         "frame_of",

@@ -123,7 +123,7 @@ def kill(pid):
     kind = living.pop(pid)
     os.kill(pid, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    assert status == -9, status
+    assert status == -9, open(f"{folder}/{pid}").read() if status == 3 else status
     return kind
 
 def require_alive():

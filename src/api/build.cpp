@@ -92,7 +92,10 @@ layout::SegmentPlan plan_stream(const std::string& full_name, const layout::Slot
 }
 
 std::uint64_t footprint_of(const layout::SegmentPlan& plan) {
-    const auto d = layout::describe(plan);
+    return footprint_of(layout::describe(plan));
+}
+
+std::uint64_t footprint_of(const layout::Descriptor& d) {
     const std::uint64_t page = layout::kDescriptorPageBytes;
     const std::uint64_t tail = std::min(d.dtype_offset_bytes, d.file_bytes - page) / page * page;
     return d.control_offset_bytes + page + (d.control_bytes - layout::kControlBytes) +

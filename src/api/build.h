@@ -25,6 +25,7 @@ layout::SegmentPlan plan_stream(const std::string& full_name, const layout::Slot
                                 std::size_t slot_count, std::uint64_t first_seq,
                                 const Sharing& sharing);
 // Bytes that are taken when it is made.
+std::uint64_t footprint_of(const layout::Descriptor& descriptor);
 std::uint64_t footprint_of(const layout::SegmentPlan& plan);
 // Throws Refused where other processes could not find what the kernel holds for this one.
 void require_sharable();

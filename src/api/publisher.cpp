@@ -418,7 +418,7 @@ std::uint64_t Publisher::generation() const {
 }
 std::size_t Publisher::nbytes() const {
     return look_at(impl_, [](const StreamMemory& m) {
-        return static_cast<std::size_t>(m.segment->description().fields.file_bytes);
+        return static_cast<std::size_t>(api::footprint_of(m.segment->description().fields));
     });
 }
 

@@ -72,8 +72,15 @@ class KnownDead {
     void add(std::size_t end, std::uint64_t owner) noexcept {
         owners_[end].store(owner, std::memory_order_relaxed);
     }
+    // Now and then, also where slots are still to be had: what the dead left makes the history
+    // shorter. Relaxed: one look more or less.
+    bool is_time_to_ask() noexcept {
+        return looks_.fetch_add(1, std::memory_order_relaxed) % kLooksPerQuestion == 0;
+    }
 
  private:
+    static constexpr std::uint32_t kLooksPerQuestion = 16;
+    std::atomic<std::uint32_t> looks_{0};
     std::array<std::atomic<std::uint64_t>, layout::kEndCount> owners_{};
 };
 
@@ -110,6 +117,7 @@ class SlotRing {
                 return claim;
             }
         }
+        soft.hard = ask && dead.is_time_to_ask();
         Claim claim = claim_any(me, block, soft);
         if (claim || !ask) return claim;
         Asked hard{dead, true, {}};
@@ -229,15 +237,18 @@ class SlotRing {
         return seq_distance(seq_of(newest), seq & kSeqMask) < 0 ? Exact::not_yet : Exact::gone;
     }
 
-    // Where a newcomer begins: the number before the oldest frame still there.
+    // Where a newcomer begins: the number before the oldest frame from which on none is missing. (An
+    // older one may be pinned while those after it were overwritten: not lost to who came later.)
+    // REQUIRES of an in-order end in `block`: its kind is joining, so that none goes meanwhile.
     std::uint64_t before_oldest() const {
         const std::uint64_t newest = latest();
-        const std::uint64_t last = full_seq(seq_of(newest), anchor());
-        if (!has_slot(newest)) return last;
-        std::uint64_t seq = last - (control_.ring_count() - 1);
+        std::uint64_t seq = full_seq(seq_of(newest), anchor());
+        if (!has_slot(newest)) return seq;
         std::size_t slot = 0;
-        while (seq != last && !(find(seq, slot) && is_there(slot, seq))) ++seq;
-        return seq - 1;
+        for (std::uint64_t k = 0; k < control_.ring_count(); ++k, --seq) {
+            if (!find(seq, slot) || !is_there(slot, seq)) break;
+        }
+        return seq;
     }
 
     // The only slot in which this frame may be; may be over the next moment: pin it.

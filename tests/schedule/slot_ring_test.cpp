@@ -81,6 +81,32 @@ Setup lossless(std::size_t slots, std::size_t publishers, std::uint64_t frames) 
     };
 }
 
+// A block stream whose publishers die and come back: what was published is not lost.
+template <class Ground>
+Setup lossless_under_kills(std::size_t slots) {
+    return [=](World& world) {
+        auto truth = std::make_shared<StreamTruth>(world, slots, kBegin);
+        auto joined = std::make_shared<bool>(false);
+        world.spawn({.name = "publisher", .row = 0, .lives = 3},
+                    [&world, truth, joined](Process& who) {
+                        StreamPeer<Ground> peer(world, *truth, who);
+                        while (!*joined) world.pause();
+                        for (int k = 0; k < 4; ++k) (void)peer.publish(true);
+                    });
+        world.spawn({.name = "reader", .row = 1, .may_be_killed = false},
+                    [&world, truth, joined](Process& who) {
+                        StreamPeer<Ground> peer(world, *truth, who);
+                        peer.join(layout::kEndInOrder);
+                        *joined = true;
+                        for (int k = 0; k < 40; ++k) {
+                            (void)peer.get();
+                            world.pause();
+                        }
+                        world.require(peer.lost() == 0, "a block stream lost a frame");
+                    });
+    };
+}
+
 // One who always finds a slot, whoever dies: slots for each that may hold one, the newest, and his.
 template <class Ground>
 Setup survivor(std::size_t readers) {
@@ -142,6 +168,12 @@ TEST(SlotRing, block_loses_nothing_and_nobody_oversleeps) {
     EXPECT_TRUE(holds(explore({.slices = Slices::never}, 15000, lossless<SimGround>(2, 1, 5))));
     EXPECT_TRUE(holds(explore({.slices = Slices::when_idle, .weak_memory = true}, 15000,
                               lossless<SimGround>(3, 2, 3))));
+}
+TEST(SlotRing, block_loses_nothing_when_publishers_die) {
+    const Plan plan{.slices = Slices::when_idle, .kills = 2, .weak_memory = true};
+    for (const std::size_t slots : {2, 3, 6}) {
+        EXPECT_TRUE(holds(explore(plan, 10000, lossless_under_kills<SimGround>(slots))));
+    }
 }
 TEST(SlotRing, slots_of_the_dead_come_back) {
     const Plan plan{.slices = Slices::when_idle, .kills = 4, .weak_memory = true};
@@ -235,29 +267,8 @@ struct ForgetsCommits : SimGround {
     }
 };
 TEST(SlotRingCanary, forgetting_a_dead_publishers_commit_is_caught) {
-    // In `block` its frame would be lost.
-    const auto setup = [](World& world) {
-        auto truth = std::make_shared<StreamTruth>(world, 2, kBegin);
-        auto joined = std::make_shared<bool>(false);
-        world.spawn({.name = "publisher", .row = 0, .lives = 2},
-                    [&world, truth, joined](Process& who) {
-                        StreamPeer<ForgetsCommits> peer(world, *truth, who);
-                        while (!*joined) world.pause();
-                        for (int k = 0; k < 2; ++k) (void)peer.publish(true);
-                    });
-        world.spawn({.name = "reader", .row = 1, .may_be_killed = false},
-                    [&world, truth, joined](Process& who) {
-                        StreamPeer<ForgetsCommits> peer(world, *truth, who);
-                        peer.join(layout::kEndInOrder);
-                        *joined = true;
-                        for (int k = 0; k < 30; ++k) {
-                            (void)peer.get();
-                            world.pause();
-                        }
-                        world.require(peer.lost() == 0, "a block stream lost a frame");
-                    });
-    };
-    EXPECT_TRUE(is_caught(hunt({.slices = Slices::when_idle, .kills = 1}, 60000, setup), "lost"));
+    const Plan plan{.slices = Slices::when_idle, .kills = 1};
+    EXPECT_TRUE(is_caught(hunt(plan, 60000, lossless_under_kills<ForgetsCommits>(2)), "lost"));
 }
 
 }  // namespace
