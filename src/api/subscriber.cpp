@@ -16,6 +16,9 @@ namespace {
 using api::in_operation;
 using api::StreamMemory;
 
+// How often a spinning subscriber looks at the publishers' word beside the history.
+constexpr std::uint32_t kLooksPerLatest = 16;
+
 // Half of the slots, so that no subscriber starves the publisher alone.
 std::size_t pins_max(std::size_t slot_count) {
     return slot_count < 4 ? 1 : std::max<std::size_t>(2, slot_count / 2);
@@ -180,16 +183,22 @@ Subscriber::Impl::Step Subscriber::Impl::take() {
     Step step;
     step.memory = memory_;
     memory_->segment->require_attached();
-    step.latest = memory_->ring().latest();  // before the look
     api::Ring::Place place;
     std::uint64_t lost = 0;
-    const auto outcome = take_place(place, lost);
+    auto outcome = take_place(place, lost);
+    if (outcome != api::Ring::Outcome::frame) {
+        // Before the look that may lead to a sleep. Not before the first one: its line is the
+        // publishers' as long as there are frames.
+        step.latest = memory_->ring().latest();
+        outcome = take_place(place, lost);
+    }
     if (lost > 0) {
         const std::uint64_t all = lost_.load(std::memory_order_relaxed) + lost;
         lost_.store(all, std::memory_order_relaxed);
         lease_->set_count(all);
     }
     lease_->set_cursor(cursor_);
+    cursor_for_spin_.store(cursor_, std::memory_order_relaxed);
     switch (outcome) {
         case api::Ring::Outcome::frame: {
             const bool copy = lease_->pin_count() > pins_max(memory_->control.slot_count());
@@ -287,9 +296,15 @@ Subscriber::Impl::Step Subscriber::Impl::wait_for_news(sync::Patience& patience)
     Step now = step(true);
     const auto is_over = [&] { return now.news != News::nothing || gate.closed(); };
     if (!is_over() && now.memory) {
+        // Looks without the mutex; relaxed: another thread that takes meanwhile makes them in vain.
+        const std::uint64_t cursor = cursor_for_spin_.load(std::memory_order_relaxed);
+        std::uint32_t looks = 0;
         patience.spin_until([&] {
-            // A look without the mutex: the word changes with every frame.
-            if (now.memory->ring().latest() == now.latest) return gate.closed();
+            const api::Ring ring = now.memory->ring();
+            const bool seldom = ++looks % kLooksPerLatest == 0 || options.latest;
+            if (!(ring.has_next(cursor) || (seldom && ring.latest() != now.latest))) {
+                return seldom && gate.closed();
+            }
             now = step(false);
             return is_over();
         });

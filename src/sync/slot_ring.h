@@ -160,6 +160,7 @@ class SlotRing {
                 }
                 NDSHARE_FAULT_POINT_QUIET("slot_ring.before_wake");
                 if (sleepers.anybody(slept)) ground_.wake_all(words.latest);
+                fetch_ahead(next + 1);
                 return next;
             }
         }
@@ -223,6 +224,13 @@ class SlotRing {
                 return Outcome::frame;
             }
         }
+    }
+
+    // A cheap look for spinning: may the frame after cursor be there? It reads one line that
+    // changes with the frames, and leaves the line of `latest` to its publishers.
+    bool has_next(std::uint64_t cursor) const {
+        const std::uint64_t place = ground_.load_acquire(control_.ring(cursor + 1));
+        return has_slot(place) && seq_of(place) == ((cursor + 1) & kSeqMask);
     }
 
     // Exactly this frame, pinned. REQUIRES: seq is near those in use.
@@ -430,6 +438,15 @@ class SlotRing {
         while (!has_slot(seen) || seq_distance(seq_of(seen), seq_of(place)) < 0) {
             // SYNC(history)
             if (ground_.compare_exchange(entry, seen, place)) return;
+        }
+    }
+
+    // What the next claim will write and look at, while the caller does something else.
+    void fetch_ahead(std::uint64_t next) const {
+        const std::uint64_t place =
+            ground_.load_relaxed(control_.ring(next - control_.slot_count()));  // a guess
+        if (has_slot(place) && slot_in_range(place)) {
+            __builtin_prefetch(&control_.slot(slot_of(place)), 1);
         }
     }
 

@@ -15,6 +15,7 @@
 
 #include "fuzz/mutate.h"
 #include "fuzz/target.h"
+#include "layout/stream.h"
 #include "support/segment_plan.h"
 
 namespace ndshare::fuzz {
@@ -71,6 +72,20 @@ void write_corpus(const std::filesystem::path& folder) {
     write_input(folder / "dimensions.bin",
                 input_of(plan_of("u1", std::vector<std::int64_t>(64, 1))));
     write_input(folder / "long_dtype.bin", input_of(plan_of(support::long_dtype(3100), {2})));
+    layout::Field boxes, number;
+    boxes.name = "boxes";
+    boxes.dtype = "f4";
+    boxes.shape = {300, 6};
+    boxes.variable = true;
+    number.name = "number";
+    number.dtype = "u8";
+    const auto slot = layout::plan_slot({boxes, number});
+    auto stream = plan_of("u1", {8}, "cam/front");
+    stream.kind = layout::kKindStream;
+    stream.dtype = layout::fields_text(slot);
+    stream.itemsize = slot.slot_bytes;
+    stream.data_bytes = 8 * slot.slot_bytes;
+    write_input(folder / "stream.bin", input_of(stream));
     write_input(folder / "title.txt", "[(('a title', 'a'), '<f4'), ('b', [('c', '|S3')], (2, 3))]");
     write_input(folder / "bfloat16.txt", "[('w', 'bfloat16', (3,)), (\"it's\", '>U7')]");
 }

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "layout/control.h"
+#include "layout/stream.h"
 #include "support/segment_plan.h"
 
 namespace ndshare::fuzz {
@@ -23,8 +24,18 @@ std::string broken_promise(const Description& found, std::uint64_t file_bytes) {
     for (const auto extent : found.shape) {
         if (extent < 0) return "a negative extent";
     }
-    const auto meaning = layout::parse_dtype(found.dtype);
-    if (meaning.itemsize != d.itemsize_bytes) return "itemsize";
+    const std::uint64_t itemsize = found.is_stream()
+                                       ? layout::parse_fields(found.dtype).slot_bytes
+                                       : layout::parse_dtype(found.dtype).itemsize;
+    if (itemsize != d.itemsize_bytes) return "itemsize";
+    if (found.is_stream()) {
+        if (d.slot_count < layout::kSlotsMin || d.slot_count > layout::kSlotsMax) return "slots";
+        if (d.data_bytes != d.slot_count * itemsize) return "size of the pool";
+        const std::uint64_t control = layout::control_bytes_of_stream(d.slot_count);
+        if (control > file_bytes || d.control_offset_bytes > file_bytes - control) {
+            return "control of the stream";
+        }
+    }
     if (layout::data_bytes_of(found.shape, d.itemsize_bytes) != d.data_bytes) return "data_bytes";
     if (file_bytes < kDescriptorPageBytes + layout::kControlBytes) return "file too small";
     const std::uint64_t page = file_bytes - kDescriptorPageBytes;

@@ -13,6 +13,7 @@
 #include <set>
 
 #include "fault_world.h"
+#include "scenarios.h"
 
 namespace ndshare::test {
 namespace {
@@ -22,22 +23,6 @@ using namespace std::chrono_literals;
 const Spec kSpec{.shape = {64}, .dtype = "u8"};
 constexpr const char* kName = "walk";
 constexpr int kPassesMax = 3;
-constexpr const char* kScenarios[] = {"create",
-                                      "create_persistent",
-                                      "replace_persistent",
-                                      "replace",
-                                      "open_and_read",
-                                      "write",
-                                      "leave",
-                                      "attributes",
-                                      "unlink",
-                                      "fileno",
-                                      "fork",
-                                      "pass_name_on",
-                                      "heal",
-                                      "turn",
-                                      "first_book",
-                                      "wake"};
 
 std::vector<std::uint64_t> all_of(std::uint64_t value) {
     return std::vector<std::uint64_t>(64, value);
@@ -218,16 +203,29 @@ TEST_P(FaultWalk, an_error_at_any_point_loses_nothing) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Scenarios, FaultWalk, testing::ValuesIn(kScenarios),
+INSTANTIATE_TEST_SUITE_P(Scenarios, FaultWalk, testing::ValuesIn(kArrayScenarios),
                          [](const auto& scenario) { return std::string(scenario.param); });
 
 TEST(FaultWalkCoverage, every_fault_point_of_the_source_is_walked) {
     std::set<std::string> passed;
-    for (const char* scenario : kScenarios) {
+    for (const char* scenario : kArrayScenarios) {
         FaultWorld world;
         auto array = Array::create(kName, kSpec, {.attrs_json = "{\"old\":1}"});
         array.fileno();
         for (const auto& point : world.trace(scenario, kName)) passed.insert(point);
+    }
+    for (const char* scenario : kStreamScenarios) {
+        FaultWorld world;
+        Publisher publisher(kName, {.shape = Shape{64}, .dtype = "u8", .slots = 4, .shared = true});
+        const Subscriber sleeper(kName);
+        for (const auto& point : world.trace(scenario, kName)) passed.insert(point);
+    }
+    // A publisher that died with a slot: the next one resolves it.
+    {
+        FaultWorld world;
+        Publisher publisher(kName, {.shape = Shape{64}, .dtype = "u8", .slots = 4, .shared = true});
+        (void)world.run("publish", kName, "slot_ring.before_commit:kill:1");
+        for (const auto& point : world.trace("publish", kName)) passed.insert(point);
     }
     const std::regex call("NDSHARE_FAULT_POINT(?:_QUIET)?\\(\"([^\"]+)\"\\)");
     for (const auto& entry : std::filesystem::recursive_directory_iterator(NDSHARE_SOURCE)) {

@@ -1,0 +1,25 @@
+// process/scenarios.h: what the child of the fault walks can be told to do.
+#pragma once
+
+namespace ndshare::test {
+
+inline constexpr const char* kArrayScenarios[] = {"create",
+                                                  "create_persistent",
+                                                  "replace_persistent",
+                                                  "replace",
+                                                  "open_and_read",
+                                                  "write",
+                                                  "leave",
+                                                  "attributes",
+                                                  "unlink",
+                                                  "fileno",
+                                                  "fork",
+                                                  "pass_name_on",
+                                                  "heal",
+                                                  "turn",
+                                                  "first_book",
+                                                  "wake"};
+inline constexpr const char* kStreamScenarios[] = {"publish", "subscribe", "block", "renew",
+                                                   "fork_frames"};
+
+}  // namespace ndshare::test
