@@ -25,6 +25,22 @@ std::size_t the_only_field(const char* operation, std::string_view name, std::si
                 "it has several fields: name one, as in frame[\"boxes\"]");
 }
 
+// What NumPy says, with the operation and the stream before it.
+template <class Body>
+auto named(const char* operation, const std::string& name, Body body) {
+    const std::string prefix = "[" + std::string(operation) + "] \"" + name + "\": ";
+    try {
+        return body();
+    } catch (const nb::python_error& e) {
+        const std::string text = prefix + nb::cast<std::string>(nb::str(e.value()));
+        if (e.matches(PyExc_TypeError)) throw nb::type_error(text.c_str());
+        if (e.matches(PyExc_ValueError)) throw nb::value_error(text.c_str());
+        throw;
+    } catch (const nb::builtin_exception& e) {
+        throw nb::type_error((prefix + e.what()).c_str());
+    }
+}
+
 // ---- Frame --------------------------------------------------------------------------------------
 
 struct PyFrame {
@@ -70,15 +86,17 @@ nb::object make_frame(Frame frame) {
 }
 
 struct PyLoan {
-    explicit PyLoan(Loan taken) : loan(std::move(taken)), views(loan->field_count()) {}
+    PyLoan(Loan taken, std::string_view stream)
+        : loan(std::move(taken)), name(stream), views(loan->field_count()) {}
     std::optional<Loan> loan;
+    std::string name;  // of the stream
     std::vector<nb::object> views;
     std::vector<nb::object> former;  // of shapes that were changed since
     std::optional<std::uint64_t> seq;
 
     Loan& get(const char* operation) {
         if (!loan || !loan->is_open()) {
-            throw Error(Errc::closed, operation, "loan",
+            throw Error(Errc::closed, operation, name,
                         "this loan was published or discarded already; take another one");
         }
         return *loan;
@@ -90,7 +108,7 @@ struct PyLoan {
         }
         return views[index];
     }
-    nb::object array() { return view(the_only_field("array", "loan", get("array").field_count())); }
+    nb::object array() { return view(the_only_field("array", name, get("array").field_count())); }
     nb::object item(std::string_view field) { return view(get("array").field_index(field)); }
     nb::object resize(nb::tuple shape, std::string_view field) {
         Loan& l = get("resize");
@@ -103,20 +121,20 @@ struct PyLoan {
     void assign(std::size_t index, nb::handle value) {
         Loan& l = get("assign");
         const FieldView before = l.field(index);
-        nb::object given = as_field(value, *before.spec);
+        nb::object given = named("put", name, [&] { return as_field(value, *before.spec); });
         const auto shape = shape_of(given);
         const bool same =
             std::equal(shape.begin(), shape.end(), before.shape.begin(), before.shape.end());
-        const std::string name(l.field_name(index));
+        const std::string label(l.field_name(index));
         if (!same && before.spec->maxshape.empty()) {
             Spec got = *before.spec;
             got.shape = shape;
-            throw SpecMismatch("put", name.empty() ? "frame" : name, *before.spec, got);
+            throw SpecMismatch("put", name, *before.spec, got);
         }
         if (!before.spec->maxshape.empty()) {
             if (views[index].is_valid()) former.push_back(std::move(views[index]));
             views[index] = nb::object();
-            l.resize(shape, name);
+            l.resize(shape, label);
         }
         const FieldView field = l.field(index);
         std::optional<nb::gil_scoped_release> released;
@@ -240,7 +258,7 @@ nb::object put(PyPublisher& self, nb::object value, nb::object attrs,
         released.reset();
         return to_seq(seq);
     }
-    PyLoan loan(take_loan(publisher, timeout));
+    PyLoan loan(take_loan(publisher, timeout), publisher.name());
     if (!attrs_json.empty()) loan.loan->attrs_json(attrs_json);
     if (time_ns) loan.loan->time_ns(*time_ns);
     if (loan.loan->is_object()) {
@@ -278,7 +296,8 @@ std::size_t put_many(PyPublisher& self, nb::object values, nb::object timeout) {
         throw Error(Errc::invalid_argument, "put_many", std::string(publisher.name()),
                     "it is for streams of one field and one shape");
     }
-    const nb::object given = as_field(values, *self.plain);
+    const nb::object given = named("put_many", std::string(publisher.name()),
+                                   [&] { return as_field(values, *self.plain); });
     auto shape = shape_of(given);
     if (shape.empty() || !std::equal(shape.begin() + 1, shape.end(), self.plain->shape.begin(),
                                      self.plain->shape.end())) {
@@ -381,7 +400,8 @@ std::optional<Waitable> waitable_subscriber(nb::handle object) {
 void init_stream(nb::module_& m) {
     nb::class_<PyFrame>(m, "FrameHandle", nb::is_weak_referenceable(), nb::dynamic_attr())
         .def_prop_ro("array", &PyFrame::array)
-        .def("__getitem__", &PyFrame::item, nb::arg("field"))
+        .def("__getitem__", &PyFrame::item, nb::arg("field"),
+             "One of its fields, a read-only ndarray over the slot.")
         .def_prop_ro("seq", [](PyFrame& f) { return f.seq; })
         .def_prop_ro("generation", [](PyFrame& f) { return f.generation; })
         .def_prop_ro("time_ns", [](PyFrame& f) { return f.get("time_ns").time_ns(); })
@@ -437,7 +457,8 @@ void init_stream(nb::module_& m) {
         .def(
             "_loan",
             [](PyPublisher& p, nb::object timeout) {
-                return PyLoan(take_loan(p.get(), to_timeout(timeout, "loan", p.get().name())));
+                return PyLoan(take_loan(p.get(), to_timeout(timeout, "loan", p.get().name())),
+                              p.get().name());
             },
             nb::arg("timeout").none())
         .def("put", &put, nb::arg("value").none(), nb::kw_only(),
@@ -497,8 +518,7 @@ void init_stream(nb::module_& m) {
         .def("_attrs_json", [](PySubscriber& s) { return s.get().attrs_json(); });
 
     // What failed in its __init__ has no members to ask.
-    m.def("is_made", [](nb::handle handle) { return nb::inst_ready(handle); },
-          nb::arg("handle"));
+    m.def("is_made", [](nb::handle handle) { return nb::inst_ready(handle); }, nb::arg("handle"));
     m.def("set_frame_type", [](nb::object type) { g_frame_type = type.release(); });
     m.def(
         "frame_of",

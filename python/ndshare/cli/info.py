@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 import ndshare
-from ndshare.cli.output import format_bytes, one_line_errors, print_json
+from ndshare.cli.output import format_bytes, one_line_errors, print_json, spec_texts
 
 
 def info(
@@ -20,15 +20,20 @@ def info(
         if json:
             print_json(found.asdict())
             return
-        spec = found.spec
-        assert isinstance(spec, ndshare.Spec)
         table = Table(box=None, show_header=False, pad_edge=False)
         table.add_column(style="bold", no_wrap=True)
         table.add_column(overflow="fold")
         table.add_row("name", found.name)
         table.add_row("kind", found.kind)
-        table.add_row("dtype", str(spec.dtype))
-        table.add_row("shape", f"{spec.shape}, order {spec.order}")
+        if isinstance(found.spec, ndshare.Spec) and found.spec.dtype != object:
+            dtype, shape = spec_texts(found.spec)
+            table.add_row("dtype", dtype)
+            table.add_row("shape", f"{shape}, order {found.spec.order}")
+        elif isinstance(found.spec, ndshare.Spec):
+            table.add_row("values", "any picklable object")
+        else:
+            for field, spec in found.spec.items():
+                table.add_row(f"field {field}", " of ".join(reversed(spec_texts(spec))))
         table.add_row(
             "memory",
             f"{format_bytes(found.nbytes)} of values, {format_bytes(found.footprint_bytes)} taken",
@@ -39,6 +44,12 @@ def info(
         table.add_row("generation", str(found.generation))
         for counter, value in found.counters.items():
             table.add_row(counter, str(value))
+        for end in found.ends:
+            counted = "dropped" if end["kind"] == "publisher" else "lost"
+            table.add_row(
+                f"{end['kind']} {end['pid']}",
+                f"{end['count']} {counted}, {end['lag']} behind, {end['pinned']} pinned",
+            )
         for key, value in found.attrs.items():
             table.add_row(f"attrs.{key}", repr(value))
         table.add_row("plain NumPy", f'numpy.load("{found.path}", mmap_mode="r+")')

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 import ndshare
-from ndshare.cli.output import format_bytes, one_line_errors, print_json
+from ndshare.cli.output import format_bytes, one_line_errors, print_json, spec_texts
 
 
 def _nothing(pattern: str) -> str:
@@ -21,7 +21,7 @@ def ls(
     pattern: str = typer.Argument("*", help='Shell pattern; "*" also matches "/".'),
     json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """List what is shared: name, dtype, shape, size, who holds it."""
+    """List what is shared: arrays with their completed writes, streams with their frames."""
     with one_line_errors():
         found = ndshare.ls(pattern)
         if json:
@@ -31,21 +31,29 @@ def ls(
             typer.echo(_nothing(pattern))
             return
         table = Table(box=None, pad_edge=False)
-        for title in ("name", "dtype", "shape"):
+        for title in ("name", "kind", "dtype", "shape"):
             table.add_column(title, overflow="fold")
-        for title in ("size", "version"):
+        for title in ("size", "count"):
             table.add_column(title, justify="right", no_wrap=True)
+        table.add_column("losses")
         table.add_column("held by")
         for one in found:
-            spec = one.spec
-            assert isinstance(spec, ndshare.Spec)
             holders = " ".join(map(str, one.holders)) or "-"
             table.add_row(
                 one.name,
-                str(spec.dtype),
-                "x".join(map(str, spec.shape)) or "scalar",
+                one.kind,
+                *spec_texts(one.spec),
                 format_bytes(one.nbytes),
-                str(one.counters.get("version", 0)),
+                str(one.counters.get("published", one.counters.get("version", 0))),
+                _losses(one),
                 holders + (" (file)" if one.persistent else ""),
             )
         Console().print(table)
+
+
+def _losses(one: ndshare.Info) -> str:
+    """What a stream's publishers dropped and its subscribers lost."""
+    if one.kind != "stream":
+        return ""
+    dropped, lost = one.counters["dropped"], one.counters["lost"]
+    return f"{dropped} dropped, {lost} lost" if dropped or lost else "none"

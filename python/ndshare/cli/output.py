@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import typer
+
+from ndshare import Spec
 
 
 def format_bytes(count: int) -> str:
@@ -20,6 +22,20 @@ def format_bytes(count: int) -> str:
     return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
+def spec_texts(spec: Spec | Mapping[str, Spec]) -> tuple[str, str]:
+    """(dtype, shape) for people; several fields side by side."""
+    if isinstance(spec, Mapping):
+        dtypes = ", ".join(f"{name}: {one.dtype}" for name, one in spec.items())
+        return dtypes, ", ".join(f"{name}: {_shape(one)}" for name, one in spec.items())
+    return str(spec.dtype), "any" if spec.dtype == object else _shape(spec)
+
+
+def _shape(spec: Spec) -> str:
+    if spec.maxshape is not None:
+        return "<=" + "x".join(map(str, spec.maxshape))
+    return "x".join(map(str, spec.shape)) or "scalar"
+
+
 def print_json(value: Any) -> None:
     """Indented, keys as they come."""
     typer.echo(json.dumps(value, indent=2, default=str))
@@ -30,6 +46,8 @@ def one_line_errors() -> Iterator[None]:
     """What goes wrong is one line on stderr and exit code 1, not a traceback."""
     try:
         yield
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
     except BrokenPipeError:
         raise
     except Exception as error:
