@@ -59,10 +59,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`value` is a ratio where the target has a reference; None: one of the two is absent."""
+    """`value` is a ratio where the target has a reference; None: one of the two is absent.
+    `reference`: the one of the target's that it is a ratio to."""
 
     target: Target
     value: float | None
+    reference: str | None = None
 
     @property
     def reached(self) -> bool | None:
@@ -110,13 +112,15 @@ def judge(row: Row, outcomes: list[Outcome]) -> list[Verdict]:
     verdicts = []
     for target in row.targets:
         own = by_name.get(target.contestant)
-        other = by_name.get(target.reference) if target.reference else None
+        names = (target.reference,) if isinstance(target.reference, str) else target.reference
+        others = [by_name[name] for name in names or () if name in by_name]
+        best = min(others, key=lambda other: other.median(target.field), default=None)
         value: float | None = None
-        if own and other:
-            value = own.median(target.field) / max(other.median(target.field), 1.0)
+        if own and best:
+            value = own.median(target.field) / max(best.median(target.field), 1.0)
         elif own and target.reference is None:
             value = own.median(target.field)
-        verdicts.append(Verdict(target, value))
+        verdicts.append(Verdict(target, value, best.contestant.name if best else None))
     return verdicts
 
 

@@ -9,7 +9,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-PACKAGES = ("ndshare", "numpy", "SharedArray", "pyshmem")
+PACKAGES = (
+    "ndshare",
+    "numpy",
+    "SharedArray",
+    "pyshmem",
+    "iceoryx2",
+    "kickmsg",
+    "eclipse-zenoh",
+    "pyzmq",
+    "faster-fifo",
+)
 
 
 def describe() -> dict[str, object]:

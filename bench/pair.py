@@ -67,16 +67,21 @@ class Side:
         return int.from_bytes(received, "little")
 
 
-def findings(samples_ns: Sequence[int], side: Side, **more: int) -> Findings:
-    """As the C++ programs print them."""
+def findings(
+    samples_ns: Sequence[float], side: Side, *, ops_per_sample: int = 1, **more: float
+) -> dict[str, float]:
+    """As the C++ programs print them. ops_per_sample: a sample is of so many operations."""
     ordered = sorted(samples_ns)
-    count = len(ordered)
+    last = len(ordered) - 1
+    ops = len(ordered) * ops_per_sample
+    mean_ns = sum(ordered) / ops
     return {
-        "ops": count,
-        "p50_ns": ordered[(count - 1) * 50 // 100],
-        "p99_ns": ordered[(count - 1) * 99 // 100],
-        "mean_ns": sum(ordered) // count,
-        "cpu_ns_per_op": side.cpu_of_both_ns // count,
+        "ops": ops,
+        "p50_ns": ordered[last * 50 // 100] / ops_per_sample,
+        "p99_ns": ordered[last * 99 // 100] / ops_per_sample,
+        "mean_ns": mean_ns,
+        "cpu_ns_per_op": side.cpu_of_both_ns / ops,
+        "per_second": 1e9 / mean_ns,
         **more,
     }
 

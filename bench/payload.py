@@ -1,7 +1,8 @@
 """Contents that prove themselves, as programs/support/payload.h has them for the C++ programs.
 
-Small: 480 bytes, one of 64 different ones. Block: 1 MB; each word says its version and its place,
-so a mixture of two versions shows.
+Small: 480 bytes, one of 64 different ones; Line: the first 48 of them. Block: 1 MB; each word says
+its version and its place, so a mixture of two versions shows. Frame: 1080p, 8 bits a colour; its
+first word is its number.
 """
 
 from __future__ import annotations
@@ -12,9 +13,14 @@ from numpy.typing import NDArray
 Words = NDArray[np.uint64]
 
 SMALL_WORDS = 60
+SMALL_NBYTES = SMALL_WORDS * 8
 SMALL_COUNT = 64
+LINE_WORDS = 6
 BLOCK_WORDS = 1_000_000 // 8
 BLOCK_NBYTES = BLOCK_WORDS * 8
+FRAME_SHAPE = (1080, 1920, 3)
+FRAME_NBYTES = 1080 * 1920 * 3
+FRAME_WORDS = FRAME_NBYTES // 8
 _MASK = (1 << 64) - 1
 
 
@@ -30,13 +36,26 @@ def sum_of(words: Words) -> int:
     return int(np.sum(words, dtype=np.uint64))
 
 
-def round_trip_checksum(count: int) -> int:
-    """What `count` answers add up to: payload k is number k % 64, all of it is received."""
-    sums = [sum_of(row) for row in smalls()]
+def round_trip_checksum(count: int, words: int = SMALL_WORDS) -> int:
+    """What `count` payloads add up to: payload k is number k % 64, all of it is received; of each
+    the first `words`."""
+    sums = [sum_of(row[:words]) for row in smalls()]
     return (
         sum(sums[k] * ((count - k + SMALL_COUNT - 1) // SMALL_COUNT) for k in range(SMALL_COUNT))
         & _MASK
     )
+
+
+def frame() -> Words:
+    """Number 0."""
+    words = np.arange(FRAME_WORDS, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    words[0] = 0
+    return words
+
+
+def frames_checksum(first: int, count: int) -> int:
+    """What `count` frames add up to, from number `first` on."""
+    return (count * sum_of(frame()) + count * (2 * first + count - 1) // 2) & _MASK
 
 
 def attach_checksum(count: int) -> int:

@@ -46,7 +46,10 @@ def verdict_line(verdict: Verdict) -> str:
     else:
         answer = "[green]reached[/green]" if verdict.reached else "[red]not reached[/red]"
         result = f"{verdict.value:,.4g}, {answer}"
-    of = f" of {target.reference}'s" if target.reference else ""
+    if isinstance(target.reference, tuple):
+        of = f" of the best of {len(target.reference)}, {verdict.reference or 'all absent'}"
+    else:
+        of = f" of {target.reference}'s" if target.reference else ""
     return f"{target.contestant}: {target.field} at most {target.most:,.3g}{of}: {result}"
 
 
@@ -86,7 +89,7 @@ def row_as_json(row: Row, outcomes: list[Outcome], verdicts: list[Verdict]) -> d
         "targets": [
             {
                 "contestant": verdict.target.contestant,
-                "reference": verdict.target.reference,
+                "reference": verdict.reference or verdict.target.reference,
                 "field": verdict.target.field,
                 "most": verdict.target.most,
                 "value": verdict.value,

@@ -32,11 +32,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Target:
-    """`field` of one contestant is at most `most` times that of another, or at most `most`."""
+    """`field` of one contestant is at most `most` times that of another, or at most `most`.
+    Several references: the least of those that were measured, which is the best of them."""
 
     contestant: str
     most: float
-    reference: str | None = None
+    reference: str | tuple[str, ...] | None = None
     field: str = "p50_ns"
 
 
@@ -61,3 +62,4 @@ TIMES = (
     Column("mean", "mean_ns"),
     Column("CPU of both", "cpu_ns_per_op"),
 )
+RATE = Column("per second", "per_second", "number")

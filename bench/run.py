@@ -91,7 +91,7 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else 120)
     if options.list:
         for row in rows.ALL:
-            console.print(f"{row.name:22}{row.question}", highlight=False)
+            console.print(f"{row.name:28}{row.question}", highlight=False)
         return 0
     try:
         chosen = choose_rows(options.only)

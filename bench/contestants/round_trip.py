@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import datetime
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -10,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import payload
 from pair import Findings, Side, arguments, findings, run_pair
+
+from contestants import peers
 
 
 class End(NamedTuple):
@@ -52,6 +56,107 @@ def _ndshare(spin: float | None) -> Ends:
         finally:
             for array in arrays:
                 array.close()
+
+    return ends
+
+
+def _ndshare_streams(spin: float | None) -> Ends:
+    @contextmanager
+    def ends(side: Side) -> Iterator[End]:
+        import ndshare
+
+        names = side.name("question"), side.name("reply")
+        out, back = names if side.index == 0 else reversed(names)
+        with (
+            ndshare.Publisher(
+                out, payload.SMALL_WORDS, np.uint64, overflow="block", spin=spin
+            ) as publisher,
+            ndshare.Subscriber(back, spin=spin) as subscriber,
+        ):
+            side.meet()  # both streams are there
+
+            def receive(words: payload.Words) -> None:
+                words[:] = subscriber.get().array
+
+            yield End(publisher.put, receive)
+            side.meet()
+
+    return ends
+
+
+# ---- iceoryx2 ------------------------------------------------------------------------------------
+
+
+def _iceoryx2(sleeping: bool) -> Ends:
+    @contextmanager
+    def ends(side: Side) -> Iterator[End]:
+        import iceoryx2
+
+        if side.index == 1:
+            side.meet()  # the services are there
+        with peers.iceoryx2_node(side) as node:
+            names = side.name("question"), side.name("reply")
+            services = [
+                peers.iceoryx2_service(node, name, payload.SMALL_NBYTES, 2) for name in names
+            ]
+            bells = [
+                node.service_builder(iceoryx2.ServiceName.new(name)).event().open_or_create()
+                for name in names
+            ]
+            publisher = peers.iceoryx2_publisher(services[side.index])
+            subscriber = services[1 - side.index].subscriber_builder().create()
+            notifier = bells[side.index].notifier_builder().create()
+            listener = bells[1 - side.index].listener_builder().create()
+            copy = peers.iceoryx2_send(publisher, payload.SMALL_NBYTES)
+            if side.index == 0:
+                side.meet()
+            side.meet()  # both ends of both are there
+
+            def send(words: payload.Words) -> None:
+                copy(words.ctypes.data)
+                if sleeping:
+                    notifier.notify()
+
+            def receive(out: payload.Words) -> None:
+                if sleeping:
+                    listener.blocking_wait()
+                sample = subscriber.receive()
+                while sample is None:
+                    sample = subscriber.receive()
+                ctypes.memmove(out.ctypes.data, sample.payload_ptr, payload.SMALL_NBYTES)
+
+            yield End(send, receive)
+            side.meet()
+
+    return ends
+
+
+# ---- kickmsg -------------------------------------------------------------------------------------
+
+
+def _kickmsg(sleeping: bool) -> Ends:
+    @contextmanager
+    def ends(side: Side) -> Iterator[End]:
+        import kickmsg
+
+        names = side.name("question"), side.name("reply")
+        with (
+            peers.kickmsg_region(side, names[0], payload.SMALL_NBYTES, 4) as question,
+            peers.kickmsg_region(side, names[1], payload.SMALL_NBYTES, 4) as reply,
+        ):
+            out, back = (question, reply) if side.index == 0 else (reply, question)
+            publisher, subscriber = kickmsg.Publisher(out), kickmsg.Subscriber(back)
+            side.meet()  # both ends of both are there
+            patience = datetime.timedelta(seconds=10)
+
+            def receive(words: payload.Words) -> None:
+                received = subscriber.receive(patience) if sleeping else subscriber.try_receive()
+                while received is None:
+                    received = subscriber.try_receive()
+                words[:] = np.frombuffer(received, np.uint64)
+
+            yield End(lambda words: publisher.send(words.tobytes()), receive)
+            side.meet()
 
     return ends
 
@@ -119,6 +224,12 @@ def _pyshmem(notify: bool) -> Ends:
 WAYS: dict[str, Callable[[], Ends]] = {
     "ndshare": lambda: _ndshare(None),
     "ndshare-sleeping": lambda: _ndshare(0),
+    "streams": lambda: _ndshare_streams(None),
+    "streams-sleeping": lambda: _ndshare_streams(0),
+    "iceoryx2": lambda: _iceoryx2(False),
+    "iceoryx2-sleeping": lambda: _iceoryx2(True),
+    "kickmsg": lambda: _kickmsg(False),
+    "kickmsg-sleeping": lambda: _kickmsg(True),
     "pipe": _pipe,
     "pyshmem-notify": lambda: _pyshmem(True),
     "pyshmem-polling": lambda: _pyshmem(False),

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "support/pause.h"
 #include "support/ping_pong.h"
 
 namespace {
@@ -12,15 +13,6 @@ struct alignas(64) Box {
     bench::Small small;
     std::atomic<std::uint64_t> number;
 };
-
-// Looks less often, so that the line is not taken from its writer all the time: 20 % faster.
-inline void pause_between_looks() {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield" ::: "memory");
-#endif
-}
 
 class End {
  public:
@@ -32,7 +24,7 @@ class End {
     void receive(bench::Small& small) {
         ++received_;
         while (in_.number.load(std::memory_order_acquire) != received_) {
-            pause_between_looks();
+            bench::pause_between_looks();
             bench::check_interrupted();
         }
         std::memcpy(&small, &in_.small, sizeof small);

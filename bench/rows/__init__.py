@@ -2,6 +2,24 @@
 
 from row import Row
 
-from rows import attach, consistent_read, memory, round_trip
+from rows import (
+    attach,
+    consistent_read,
+    memory,
+    round_trip,
+    stream_fan_out,
+    stream_frames,
+    stream_round_trip,
+    stream_small,
+)
 
-ALL: tuple[Row, ...] = (*attach.ROWS, *round_trip.ROWS, *consistent_read.ROWS, *memory.ROWS)
+ALL: tuple[Row, ...] = (
+    *attach.ROWS,
+    *round_trip.ROWS,
+    *consistent_read.ROWS,
+    *memory.ROWS,
+    *stream_frames.ROWS,
+    *stream_small.ROWS,
+    *stream_round_trip.ROWS,
+    *stream_fan_out.ROWS,
+)

@@ -34,7 +34,7 @@ struct Info {
         std::uint64_t count = 0;  // publishers: frames dropped; subscribers: frames lost
         std::uint64_t lag = 0, pinned = 0;
     };
-    std::vector<End> ends;  // of the living
+    std::vector<End> ends;   // of the living
     bool is_object = false;  // a stream of pickled values
 };
 

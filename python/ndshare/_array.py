@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Union, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -19,6 +19,9 @@ from ndshare._dtype import as_dtype, text_of_dtype
 from ndshare._errors import Replaced, require_name, said
 from ndshare._handle import Handle
 from ndshare._spec import ShapeLike, Spec, as_shape
+
+if TYPE_CHECKING:
+    from ndshare._stream import Subscriber
 
 S = TypeVar("S", bound=np.generic, covariant=True)
 S_ = TypeVar("S_", bound=np.generic)
@@ -337,7 +340,11 @@ def _group_name(group: str | int | None) -> str:
     return str(group)
 
 
-def wait(objects: Sequence[Array[Any]], timeout: float | None = None) -> list[Array[Any]]:
+# A union, not a type variable: mypy joins [sub, a] to their base class, and a bound one fails.
+Waitable = Union[Array[Any], "Subscriber"]
+
+
+def wait(objects: Sequence[Waitable], timeout: float | None = None) -> list[Waitable]:
     """Those of objects that have news, as soon as one has; [] when none has in time.
 
     One system call for all (at most 128). A thing is also ready when its own wait() would raise.

@@ -61,7 +61,7 @@ def store(loan: Any, value: Any) -> None:
 
 def load(array: NDArray[Any], name: str) -> Any:
     """The value; arrays inside are read-only views of the slot, which stays pinned by them."""
-    view = memoryview(array)
+    view = memoryview(array)  # type: ignore[arg-type]
     try:
         count, text_nbytes = _HEAD.unpack_from(view, 0)
         table = [_HEAD.unpack_from(view, _HEAD.size * (1 + k)) for k in range(count)]

@@ -104,15 +104,17 @@ class Loan:
     do not keep those).
     """
 
-    __slots__ = ("_core", "_name", "attrs", "time_ns")
+    __slots__ = ("_handle", "_name", "attrs", "time_ns")
 
+    _handle: _core.LoanHandle
+    _name: str
     attrs: dict[str, Json]
     time_ns: int | None
 
     @classmethod
     def _of(cls, handle: _core.LoanHandle, name: str) -> Loan:
         loan = cls.__new__(cls)
-        loan._core = handle
+        loan._handle = handle
         loan._name = name
         loan.attrs = {}
         loan.time_ns = None
@@ -121,52 +123,52 @@ class Loan:
     @property
     def array(self) -> NDArray[Any]:
         """The only field, to be filled; the same object each time."""
-        array: NDArray[Any] = self._core.array
+        array: NDArray[Any] = self._handle.array
         return array
 
     def __getitem__(self, field: str) -> NDArray[Any]:
-        return self._core[field]
+        return self._handle[field]
 
     def __setitem__(self, field: str, value: ArrayLike) -> None:
         """Copies, and takes the value's shape where maxshape allows."""
-        self._core[field] = value
+        self._handle[field] = value
 
     def resize(self, shape: ShapeLike, field: str | None = None) -> NDArray[Any]:
         """Another shape for this frame, up to maxshape; the array to fill from now on."""
-        return self._core._resize(as_shape(shape), field or "")
+        return self._handle._resize(as_shape(shape), field or "")
 
     @property
     def seq(self) -> int | None:
         """After publication: the frame's number; None: dropped, or not published."""
-        return self._core.seq
+        return self._handle.seq
 
     @property
     def closed(self) -> bool:
         """Published or discarded."""
-        return self._core.closed
+        return self._handle.closed
 
     def discard(self) -> None:
         """Nothing is published. Afterwards the loan is closed; leaving the block is fine."""
-        if not self._core.closed:
-            self._core._finish(False)
+        if not self._handle.closed:
+            self._handle._finish(False)
 
     def publish(self) -> int | None:
         """What leaving the block does: the frame's number; None: it was dropped."""
         if self.attrs:
-            self._core._set_attrs(frame_attrs(self.attrs, self._name))
+            self._handle._set_attrs(frame_attrs(self.attrs, self._name))
         if self.time_ns is not None:
-            self._core._set_time(int(self.time_ns))
-        self._core._finish(True)
-        return self._core.seq
+            self._handle._set_time(int(self.time_ns))
+        self._handle._finish(True)
+        return self._handle.seq
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *e: object) -> None:
-        if self._core.closed:
+        if self._handle.closed:
             return
         if e and e[0] is not None:
-            self._core._finish(False)
+            self._handle._finish(False)
             return
         try:
             self.publish()

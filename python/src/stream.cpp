@@ -10,156 +10,12 @@
 #include <vector>
 
 #include "convert.h"
+#include "frames.h"
 #include "ndshare/ndshare.hpp"
 #include "numpy.h"
 
 namespace ndshare::python {
 namespace {
-
-// Copies from this size on are done without the GIL.
-constexpr std::size_t kReleaseGilBytes = 64 << 10;
-
-std::size_t the_only_field(const char* operation, std::string_view name, std::size_t count) {
-    if (count == 1) return 0;
-    throw Error(Errc::invalid_argument, operation, std::string(name),
-                "it has several fields: name one, as in frame[\"boxes\"]");
-}
-
-// What NumPy says, with the operation and the stream before it.
-template <class Body>
-auto named(const char* operation, const std::string& name, Body body) {
-    const std::string prefix = "[" + std::string(operation) + "] \"" + name + "\": ";
-    try {
-        return body();
-    } catch (const nb::python_error& e) {
-        const std::string text = prefix + nb::cast<std::string>(nb::str(e.value()));
-        if (e.matches(PyExc_TypeError)) throw nb::type_error(text.c_str());
-        if (e.matches(PyExc_ValueError)) throw nb::value_error(text.c_str());
-        throw;
-    } catch (const nb::builtin_exception& e) {
-        throw nb::type_error((prefix + e.what()).c_str());
-    }
-}
-
-// ---- Frame --------------------------------------------------------------------------------------
-
-struct PyFrame {
-    explicit PyFrame(Frame got) : frame(std::move(got)) {}
-    std::optional<Frame> frame;
-    std::vector<nb::object> views;  // of each field, made at the first need
-    // Of a closed frame as well.
-    std::uint64_t seq = frame->seq(), generation = frame->generation();
-
-    Frame& get(const char* operation) {
-        if (!frame) {
-            throw Error(Errc::closed, operation, "frame " + std::to_string(seq),
-                        "this frame is closed; views that were made of it are still good");
-        }
-        return *frame;
-    }
-    nb::object view(std::size_t index) {
-        Frame& f = get("array");
-        if (views.empty()) views.resize(f.field_count());
-        if (!views[index].is_valid()) views[index] = make_frame_view(f.field(index), f);
-        return views[index];
-    }
-    nb::object array() {
-        Frame& f = get("array");
-        return view(the_only_field("array", f.name(), f.field_count()));
-    }
-    nb::object item(std::string_view field) { return view(get("array").field_index(field)); }
-    void close() {
-        views.clear();
-        frame.reset();
-    }
-};
-
-// ---- Loan ---------------------------------------------------------------------------------------
-
-// ndshare.Frame, a Python subclass of what is bound here: made without its __init__.
-nb::handle g_frame_type;
-nb::object make_frame(Frame frame) {
-    nb::object made = nb::inst_alloc(g_frame_type);
-    new (nb::inst_ptr<PyFrame>(made)) PyFrame(std::move(frame));
-    nb::inst_mark_ready(made);
-    return made;
-}
-
-struct PyLoan {
-    PyLoan(Loan taken, std::string_view stream)
-        : loan(std::move(taken)), name(stream), views(loan->field_count()) {}
-    std::optional<Loan> loan;
-    std::string name;  // of the stream
-    std::vector<nb::object> views;
-    std::vector<nb::object> former;  // of shapes that were changed since
-    std::optional<std::uint64_t> seq;
-
-    Loan& get(const char* operation) {
-        if (!loan || !loan->is_open()) {
-            throw Error(Errc::closed, operation, name,
-                        "this loan was published or discarded already; take another one");
-        }
-        return *loan;
-    }
-    nb::object view(std::size_t index) {
-        Loan& l = get("array");
-        if (!views[index].is_valid()) {
-            views[index] = make_loan_view(l.field(index), l.memory(index));
-        }
-        return views[index];
-    }
-    nb::object array() { return view(the_only_field("array", name, get("array").field_count())); }
-    nb::object item(std::string_view field) { return view(get("array").field_index(field)); }
-    nb::object resize(nb::tuple shape, std::string_view field) {
-        Loan& l = get("resize");
-        l.resize(to_shape(shape), field);
-        const std::size_t index = l.field_index(field);
-        if (views[index].is_valid()) former.push_back(std::move(views[index]));
-        views[index] = nb::object();
-        return view(index);
-    }
-    void assign(std::size_t index, nb::handle value) {
-        Loan& l = get("assign");
-        const FieldView before = l.field(index);
-        nb::object given = named("put", name, [&] { return as_field(value, *before.spec); });
-        const auto shape = shape_of(given);
-        const bool same =
-            std::equal(shape.begin(), shape.end(), before.shape.begin(), before.shape.end());
-        const std::string label(l.field_name(index));
-        if (!same && before.spec->maxshape.empty()) {
-            Spec got = *before.spec;
-            got.shape = shape;
-            throw SpecMismatch("put", name, *before.spec, got);
-        }
-        if (!before.spec->maxshape.empty()) {
-            if (views[index].is_valid()) former.push_back(std::move(views[index]));
-            views[index] = nb::object();
-            l.resize(shape, label);
-        }
-        const FieldView field = l.field(index);
-        std::optional<nb::gil_scoped_release> released;
-        if (field.nbytes >= kReleaseGilBytes) released.emplace();
-        std::memcpy(const_cast<std::byte*>(field.data), data_of(given), field.nbytes);
-    }
-    void assign_item(std::string_view field, nb::handle value) {
-        assign(get("assign").field_index(field), value);
-    }
-    void finish(bool publish) {
-        Loan& l = get("publish");
-        // Whatever happens now, the memory is no longer the caller's to fill.
-        for (auto* list : {&views, &former}) {
-            for (const nb::object& view : *list) {
-                if (view.is_valid()) make_readonly(view);
-            }
-            list->clear();
-        }
-        if (!publish) {
-            l.discard();
-        } else {
-            seq = l.publish();
-        }
-    }
-};
 
 // ---- Publisher ----------------------------------------------------------------------------------
 
@@ -398,45 +254,7 @@ std::optional<Waitable> waitable_subscriber(nb::handle object) {
 }
 
 void init_stream(nb::module_& m) {
-    nb::class_<PyFrame>(m, "FrameHandle", nb::is_weak_referenceable(), nb::dynamic_attr())
-        .def_prop_ro("array", &PyFrame::array)
-        .def("__getitem__", &PyFrame::item, nb::arg("field"),
-             "One of its fields, a read-only ndarray over the slot.")
-        .def_prop_ro("seq", [](PyFrame& f) { return f.seq; })
-        .def_prop_ro("generation", [](PyFrame& f) { return f.generation; })
-        .def_prop_ro("time_ns", [](PyFrame& f) { return f.get("time_ns").time_ns(); })
-        .def_prop_ro(
-            "age",
-            [](PyFrame& f) { return static_cast<double>(f.get("age").age().count()) * 1e-9; })
-        .def_prop_ro("_name", [](PyFrame& f) { return f.get("ref").name(); })
-        .def_prop_ro("_attrs_json", [](PyFrame& f) { return f.get("attrs").attrs_json(); })
-        .def_prop_ro("_is_object", [](PyFrame& f) { return f.get("value").is_object(); })
-        .def_prop_ro("_fields",
-                     [](PyFrame& f) {
-                         Frame& frame = f.get("fields");
-                         nb::list names;
-                         for (std::size_t k = 0; k < frame.field_count(); ++k) {
-                             const auto name = frame.field_name(k);
-                             names.append(nb::str(name.data(), name.size()));
-                         }
-                         return names;
-                     })
-        .def_prop_ro("closed", [](PyFrame& f) { return !f.frame.has_value(); })
-        .def("close", &PyFrame::close);
-
-    nb::class_<PyLoan>(m, "LoanHandle", nb::dynamic_attr())
-        .def_prop_ro("array", &PyLoan::array)
-        .def("__getitem__", &PyLoan::item, nb::arg("field"))
-        .def("__setitem__", &PyLoan::assign_item, nb::arg("field"), nb::arg("value").none())
-        .def("_resize", &PyLoan::resize, nb::arg("shape"), nb::arg("field"))
-        .def("_set_attrs",
-             [](PyLoan& l, std::string text) { l.get("attrs").attrs_json(std::move(text)); })
-        .def("_set_time", [](PyLoan& l, std::int64_t stamp) { l.get("time_ns").time_ns(stamp); })
-        .def("_finish", &PyLoan::finish, nb::arg("publish"))
-        .def_prop_ro("_is_object", [](PyLoan& l) { return l.get("put").is_object(); })
-        .def_prop_ro("seq", [](PyLoan& l) { return l.seq; })
-        .def_prop_ro("closed", [](PyLoan& l) { return !l.loan || !l.loan->is_open(); });
-
+    init_frames(m);
     nb::class_<PyPublisher>(m, "PublisherHandle", nb::is_weak_referenceable(), nb::dynamic_attr())
         .def("__init__", &init_publisher, nb::arg("name"), nb::arg("fields").none(),
              nb::arg("object_nbytes"), nb::arg("slots"), nb::arg("block"), nb::arg("shared"),
@@ -519,14 +337,6 @@ void init_stream(nb::module_& m) {
 
     // What failed in its __init__ has no members to ask.
     m.def("is_made", [](nb::handle handle) { return nb::inst_ready(handle); }, nb::arg("handle"));
-    m.def("set_frame_type", [](nb::object type) { g_frame_type = type.release(); });
-    m.def(
-        "frame_of",
-        [](std::string name, std::uint64_t generation, std::uint64_t seq) {
-            const FrameRef ref{std::move(name), generation, seq};
-            return make_frame(ref.get_or_throw());
-        },
-        nb::arg("name"), nb::arg("generation"), nb::arg("seq"));
     m.def(
         "stream_footprint",
         [](nb::object fields, std::uint64_t object_nbytes, int slots) {

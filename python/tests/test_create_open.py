@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -283,3 +284,19 @@ def test_a_closed_handle_still_says_what_it_was() -> None:
     assert (a.name, a.shape, a.dtype, a.nbytes) == ("closed", (3, 4), np.dtype("f4"), 48)
     assert a.spec == ndshare.Spec((3, 4), "f4")
     assert repr(a) == "<closed ndshare.Array 'closed' (3, 4) float32>"
+
+
+def test_processes_that_make_the_first_name_at_once_all_succeed(
+    peer: PeerMaker, tmp_path: Path
+) -> None:
+    others = [peer() for _ in range(3)]
+    for number in range(40):
+        base = tmp_path / str(number)
+        base.mkdir()
+        for k, other in enumerate(others):
+            other.start(
+                f"os.environ['NDSHARE_DIR'] = {str(base)!r}; a = ndshare.create('own{k}', 3)"
+            )
+        for other in others:
+            other.finish()
+            other.do("a.close()")

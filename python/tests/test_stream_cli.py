@@ -51,7 +51,14 @@ def test_ls_and_info_show_streams(busy: ndshare.Subscriber) -> None:
     assert "stream" in text
     assert "boxes: <=30x6" in text
     text = run("info", "det").output
-    for part in ("field boxes", "<=30x6 of float32", "in order", "publisher", "published", "behind"):
+    for part in (
+        "field boxes",
+        "<=30x6 of float32",
+        "in order",
+        "publisher",
+        "published",
+        "behind",
+    ):
         assert part in text, part
     one = json.loads(run("info", "det", "--json").output)
     assert one["kind"] == "stream"

@@ -17,10 +17,13 @@ from test_kill import NURSERY, mappings, open_files, require_settled
 import ndshare
 
 LOAD = r"""
+def publisher():
+    return ndshare.Publisher("load", LINES, LINE, slots=SLOTS, overflow=OVERFLOW, shared=True)
+
 def publish(me, chance):
     frame = made(me)
     count = 0
-    pub = ndshare.Publisher("load", LINES, LINE, slots=SLOTS, overflow=OVERFLOW, shared=True)
+    pub = publisher()
     while True:
         count += 1
         way = chance.randrange(4)
@@ -35,10 +38,10 @@ def publish(me, chance):
                 pub.put(frame, timeout=60)
         except (ndshare.Replaced, ndshare.EndOfStream):
             pub.close()
-            pub = ndshare.Publisher("load", LINES, LINE, slots=SLOTS, overflow=OVERFLOW, shared=True)
+            pub = publisher()
         if chance.random() < 0.01:
             pub.close()
-            pub = ndshare.Publisher("load", LINES, LINE, slots=SLOTS, overflow=OVERFLOW, shared=True)
+            pub = publisher()
         if OVERFLOW == "drop_oldest" and chance.random() < 0.2:
             time.sleep(0.0003)
 

@@ -105,7 +105,47 @@ for one in ndshare.ls("cam/*", kind="array"):
 assert_type(ndshare.info("a"), ndshare.Info)
 ndshare.unlink("a", missing_ok=True)
 ready = ndshare.wait([a, b], timeout=1.0)
-ready[0].read()
+
+pub = ndshare.Publisher("s", (3, 4), "f4", slots=4, overflow="block", attrs={"x": [1]}, shared=True)
+ndshare.Publisher("d", fields={"boxes": ndshare.Spec(maxshape=(300, 6)), "n": ((), "u8")})
+ndshare.Publisher("o", dtype=object, max_nbytes=10 << 20)
+assert_type(pub.put(np.zeros((3, 4)), attrs={"k": 1}, time_ns=5, timeout=1.0), int | None)
+assert_type(pub.put({"boxes": [[1.0]]}), int | None)
+assert_type(pub.put_many(np.zeros((5, 3, 4)), timeout=1), int)
+with pub.loan(timeout=1.0) as loan:
+    assert_type(loan.array, NDArray[Any])
+    loan["boxes"] = [1, 2]
+    loan.resize((2, 6), "boxes")
+    loan.attrs["k"] = {"x": 1}
+    loan.time_ns = 5
+    loan.discard()
+assert_type(pub.wait_subscribers(3, timeout=None), bool)
+assert_type((pub.subscriber_count, pub.dropped, pub.nbytes), tuple[int, int, int])
+assert_type(pub.spec, ndshare.Spec | Mapping[str, ndshare.Spec])
+assert_type(ndshare.Publisher.footprint((3, 4), "f4", slots=4), int)
+sub = ndshare.Subscriber("s", latest=True, shape=(3, 4), dtype="f4", spin=0)
+assert_type(sub.get(), ndshare.Frame)
+assert_type(sub.get(1.0), ndshare.Frame | None)
+assert_type(sub.get_many(5, 1.0), NDArray[Any])
+frame = sub.get()
+assert_type((frame.seq, frame.generation, frame.time_ns, frame.age), tuple[int, int, int, float])
+assert_type(frame.attrs, Mapping[str, Any])
+assert_type(frame["boxes"], NDArray[Any])
+assert_type(frame.ref, ndshare.FrameRef)
+assert_type(frame.ref.get(), ndshare.Frame)
+assert_type(frame.ref.seq, int)
+for one_frame in sub:
+    assert_type(one_frame, ndshare.Frame)
+assert_type((sub.lost, sub.lag, sub.publisher_count, sub.fileno()), tuple[int, int, int, int])
+mixed = ndshare.wait([sub, a], timeout=1.0)
+handles: list[ndshare.Handle] = [pub, sub]
+
+
+async def follow() -> None:
+    assert_type(await sub.get_async(1.0), ndshare.Frame | None)
+    async for each in sub:
+        assert_type(each, ndshare.Frame)
+
 
 try:
     ndshare.open("x")

@@ -1,7 +1,5 @@
 // Frame::dlpack: the DLPack exchange structure (https://dmlc.github.io/dlpack, version 1.0), drawn
 // here so that the library needs no header of it.
-#include <cctype>
-
 #include "api/frame.h"
 #include "api/operation.h"
 #include "base/check.h"

@@ -88,8 +88,8 @@ struct Subscriber::Impl final : api::Awaited {
     std::shared_ptr<api::EndLease> lease_;
     std::uint64_t cursor_ = 0;
     std::atomic<std::uint64_t> cursor_for_spin_{0};  // a copy
-    bool has_cursor_ = false;    // it has been in some memory of this name
-    bool end_was_told_ = false;  // of this memory
+    bool has_cursor_ = false;                        // it has been in some memory of this name
+    bool end_was_told_ = false;                      // of this memory
     bool name_moved_ = false;
     std::atomic<std::uint64_t> lost_{0};
 

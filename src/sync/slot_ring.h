@@ -245,9 +245,10 @@ class SlotRing {
         return seq_distance(seq_of(newest), seq & kSeqMask) < 0 ? Exact::not_yet : Exact::gone;
     }
 
-    // Where a newcomer begins: the number before the oldest frame from which on none is missing. (An
-    // older one may be pinned while those after it were overwritten: not lost to who came later.)
-    // REQUIRES of an in-order end in `block`: its kind is joining, so that none goes meanwhile.
+    // Where a newcomer begins: the number before the oldest frame from which on none is missing.
+    // (An older one may be pinned while those after it were overwritten: not lost to who came
+    // later.) REQUIRES of an in-order end in `block`: its kind is joining, so that none goes
+    // meanwhile.
     std::uint64_t before_oldest() const {
         const std::uint64_t newest = latest();
         std::uint64_t seq = full_seq(seq_of(newest), anchor());

@@ -24,9 +24,8 @@ std::string broken_promise(const Description& found, std::uint64_t file_bytes) {
     for (const auto extent : found.shape) {
         if (extent < 0) return "a negative extent";
     }
-    const std::uint64_t itemsize = found.is_stream()
-                                       ? layout::parse_fields(found.dtype).slot_bytes
-                                       : layout::parse_dtype(found.dtype).itemsize;
+    const std::uint64_t itemsize = found.is_stream() ? layout::parse_fields(found.dtype).slot_bytes
+                                                     : layout::parse_dtype(found.dtype).itemsize;
     if (itemsize != d.itemsize_bytes) return "itemsize";
     if (found.is_stream()) {
         if (d.slot_count < layout::kSlotsMin || d.slot_count > layout::kSlotsMax) return "slots";

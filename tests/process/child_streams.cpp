@@ -66,8 +66,8 @@ void subscribe(const std::string& name) {
 
 void block(const std::string& name) {
     const std::string own = name + "-block";
-    Publisher publisher(own, {.shape = Shape{64}, .dtype = "u8", .slots = 2,
-                              .overflow = Overflow::block});
+    Publisher publisher(
+        own, {.shape = Shape{64}, .dtype = "u8", .slots = 2, .overflow = Overflow::block});
     const pid_t reader = fork();
     if (reader == 0) {
         try {
@@ -136,8 +136,11 @@ void fork_with_frames(const std::string& name) {
 
 const std::map<std::string, std::function<void(const std::string&)>>& stream_scenarios() {
     static const std::map<std::string, std::function<void(const std::string&)>> all{
-        {"publish", publish}, {"subscribe", subscribe},       {"block", block},
-        {"renew", renew},     {"fork_frames", fork_with_frames}};
+        {"publish", publish},
+        {"subscribe", subscribe},
+        {"block", block},
+        {"renew", renew},
+        {"fork_frames", fork_with_frames}};
     return all;
 }
 

@@ -145,11 +145,10 @@ TEST(SlotRing, two_publishers_two_readers_with_kills_under_weak_memory) {
 }
 TEST(SlotRing, the_newest_for_two_readers_with_kills) {
     const Plan plan{.slices = Slices::when_idle, .kills = 2, .weak_memory = true};
-    EXPECT_TRUE(holds(explore(plan, 30000,
-                              free_running<SimGround>({.publishers = 2,
-                                                       .readers = 2,
-                                                       .kind = layout::kEndLatest,
-                                                       .lives = 2}))));
+    EXPECT_TRUE(holds(
+        explore(plan, 30000,
+                free_running<SimGround>(
+                    {.publishers = 2, .readers = 2, .kind = layout::kEndLatest, .lives = 2}))));
 }
 TEST(SlotRing, numbers_wrap) {
     const Plan plan{.slices = Slices::when_idle, .kills = 1, .weak_memory = true};
@@ -188,8 +187,8 @@ testing::AssertionResult holds_always(const Plan& plan, int preemptions_max, con
 
 TEST(SlotRingExhaustive, two_slots_one_publisher_one_reader_one_kill) {
     const Plan plan{.slices = Slices::when_idle, .kills = 1};
-    EXPECT_TRUE(holds_always(
-        plan, 3, free_running<SimGround>({.slots = 2, .frames = 3, .gets = 2})));
+    EXPECT_TRUE(
+        holds_always(plan, 3, free_running<SimGround>({.slots = 2, .frames = 3, .gets = 2})));
 }
 TEST(SlotRingExhaustive, two_publishers_one_kill) {
     const Plan plan{.slices = Slices::when_idle, .kills = 1};
@@ -258,9 +257,8 @@ struct ForgetsCommits : SimGround {
     bool compare_exchange(Word& word, Number<Word>& expected,
                           std::type_identity_t<Number<Word>> desired) {
         if constexpr (sizeof(Word) == 8) {
-            const bool resolves =
-                sync::kind_of(expected) == sync::SlotKind::ready &&
-                sync::kind_of(desired) == sync::SlotKind::published;
+            const bool resolves = sync::kind_of(expected) == sync::SlotKind::ready &&
+                                  sync::kind_of(desired) == sync::SlotKind::published;
             if (resolves) desired = 0;
         }
         return SimGround::compare_exchange(word, expected, desired);

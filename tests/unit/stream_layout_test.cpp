@@ -114,9 +114,9 @@ TEST(StreamDescriptor, comes_back_and_a_wrong_slot_count_is_refused) {
     }
     Descriptor array = d;
     array.kind = kKindArray;
-    EXPECT_THROW((void)read_descriptor_page(support::forged_page(array, plan.dtype),
-                                            array.file_bytes, 4096),
-                 CorruptBytes);
+    EXPECT_THROW(
+        (void)read_descriptor_page(support::forged_page(array, plan.dtype), array.file_bytes, 4096),
+        CorruptBytes);
 }
 
 }  // namespace

@@ -32,15 +32,19 @@ std::int64_t Samples::total() const {
                            std::int64_t{0});
 }
 
-void print_result(const Samples& samples, std::int64_t cpu_total_ns, const Findings& findings) {
-    const auto ops = static_cast<std::int64_t>(samples.size());
+void print_result(const Samples& samples, std::int64_t cpu_total_ns, const Findings& findings,
+                  std::int64_t ops_per_sample) {
+    const auto ops = static_cast<std::int64_t>(samples.size()) * ops_per_sample;
+    const auto of_one = [](std::int64_t ns, std::int64_t count) {
+        return static_cast<double>(ns) / static_cast<double>(std::max<std::int64_t>(count, 1));
+    };
+    const double mean_ns = of_one(samples.total(), ops);
     std::printf(
-        "{\"ops\": %lld, \"p50_ns\": %lld, \"p99_ns\": %lld, \"mean_ns\": %lld, "
-        "\"cpu_ns_per_op\": %lld",
-        static_cast<long long>(ops), static_cast<long long>(samples.percentile(50)),
-        static_cast<long long>(samples.percentile(99)),
-        static_cast<long long>(samples.total() / std::max<std::int64_t>(ops, 1)),
-        static_cast<long long>(cpu_total_ns / std::max<std::int64_t>(ops, 1)));
+        "{\"ops\": %lld, \"p50_ns\": %.1f, \"p99_ns\": %.1f, \"mean_ns\": %.1f, "
+        "\"cpu_ns_per_op\": %.1f, \"per_second\": %.1f",
+        static_cast<long long>(ops), of_one(samples.percentile(50), ops_per_sample),
+        of_one(samples.percentile(99), ops_per_sample), mean_ns, of_one(cpu_total_ns, ops),
+        1e9 / std::max(mean_ns, 0.001));
     for (const auto& [word, value] : findings) {
         std::printf(", \"%s\": %llu", word.c_str(), static_cast<unsigned long long>(value));
     }

@@ -35,6 +35,9 @@ class Samples {
 using Findings = std::vector<std::pair<std::string, std::uint64_t>>;
 
 // {"ops": ..., "p50_ns": ..., ...} on standard output. cpu_total_ns: of both processes.
-void print_result(const Samples& samples, std::int64_t cpu_total_ns, const Findings& findings);
+// ops_per_sample: where one operation is shorter than a look at the clock, a sample is of several;
+// what is printed is of one.
+void print_result(const Samples& samples, std::int64_t cpu_total_ns, const Findings& findings,
+                  std::int64_t ops_per_sample = 1);
 
 }  // namespace bench
