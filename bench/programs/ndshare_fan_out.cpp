@@ -34,7 +34,7 @@ std::int64_t burst_count(std::int64_t frames) { return (frames + kBurst - 1) / k
 void first(bench::Side& side) {
     ndshare::set_interrupt_check(bench::check_interrupted);
     ndshare::PublisherOptions wishes;
-    wishes.shape = ndshare::Shape{bench::kSmallWords};
+    wishes.shape = {bench::kSmallWords};
     wishes.dtype = "u8";
     wishes.slots = kSlots;
     wishes.overflow = ndshare::Overflow::block;

@@ -18,7 +18,7 @@ void first(bench::Side& side) {
 void second(bench::Side& side) {
     ndshare::set_interrupt_check(bench::check_interrupted);
     ndshare::PublisherOptions wishes;
-    wishes.shape = ndshare::Shape{1080, 1920, 3};
+    wishes.shape = {1080, 1920, 3};
     wishes.dtype = "u1";
     wishes.slots = static_cast<int>(side.options().number("--slots", 8));
     wishes.overflow = ndshare::Overflow::block;

@@ -30,7 +30,7 @@ void second(bench::Side& side) {
     const std::string way = options.text("--way", "put");
     if (way != "put" && way != "loan") throw std::invalid_argument("--way takes put or loan");
     ndshare::PublisherOptions wishes;
-    wishes.shape = ndshare::Shape{frame_bytes / 8};
+    wishes.shape = {frame_bytes / 8};
     wishes.dtype = "u8";
     wishes.slots = static_cast<int>(options.number("--slots", 8));
     wishes.overflow = ndshare::Overflow::block;

@@ -36,7 +36,7 @@ struct Streams {
 
 Streams streams(bench::Side& side, const char* out, const char* in) {
     ndshare::PublisherOptions wishes;
-    wishes.shape = ndshare::Shape{bench::kSmallWords};
+    wishes.shape = {bench::kSmallWords};
     wishes.dtype = "u8";
     wishes.overflow = ndshare::Overflow::block;
     wishes.spin = spin_of(side);

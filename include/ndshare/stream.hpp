@@ -33,11 +33,11 @@ namespace ndshare {
 // block: publishing waits until every in-order subscriber has got what would be overwritten.
 enum class Overflow { drop_oldest, block };
 
-// Exactly one of shape (with dtype), maxshape (with dtype), fields and object_bytes_max; none of
-// them: the stream's own, which must be there. object_bytes_max: frames are bytes of any length up
-// to it (Python's pickled values).
+// Exactly one of shape (with dtype; dtype alone: 0-d frames), maxshape (with dtype), fields and
+// object_bytes_max; none of them: the stream's own, which must be there. object_bytes_max: frames
+// are bytes of any length up to it (Python's pickled values).
 struct PublisherOptions {
-    std::optional<Shape> shape{};
+    Shape shape{};
     Dtype dtype{};
     Shape maxshape{};
     Fields fields{};

@@ -59,11 +59,19 @@ def stdout(process: subprocess.Popen[str]) -> IO[str]:
     return process.stdout
 
 
-def read_model_pid(process: subprocess.Popen[str]) -> int:
-    """The process id of the model, from the demo's first line."""
-    found = re.search(r"process (\d+) \"", stdout(process).readline().split(", ")[1])
-    assert found
-    return int(found[1])
+def read_children(process: subprocess.Popen[str]) -> list[int]:
+    """The model and the C++ program, from the demo's first line: a pidfd of each."""
+    line = stdout(process).readline()
+    pids = [int(pid) for pid in re.findall(r"process (\d+)", line)]
+    assert len(pids) == 3, line
+    return [os.pidfd_open(pid) for pid in pids[1:]]
+
+
+def require_ended(children: list[int], seconds: float) -> None:
+    """They end in time, or have ended."""
+    for child in children:
+        assert select.select([child], [], [], seconds)[0], "a process still runs"
+        os.close(child)
 
 
 def pixels_and_frames(folder: Path) -> tuple[tuple[int, int], int]:
@@ -83,6 +91,8 @@ def test_every_frame_gets_its_faces(tmp_path: Path) -> None:
     assert (code, errors) == (0, "")
     assert re.search(rf"frames +│ {FRAMES} in", output)
     assert re.search(rf"faces found +│ {FRAMES}, in {FRAMES} frames", output)
+    assert re.search(r"lost +│ nothing", output)
+    assert re.search(rf"C\+\+ program +│ {FRAMES} results \(0 missing, 0 repeated\)", output)
     assert output.splitlines()[-2:] == [
         str(tmp_path / "contact_sheet.png"),
         str(tmp_path / "annotated.mp4"),
@@ -101,34 +111,35 @@ def test_the_killed_model_is_started_again_and_no_frame_is_lost(tmp_path: Path) 
     assert (code, errors) == (0, "")
     assert "killed by SIGKILL" in output
     assert re.search(r"model process +│ died 1x", output)
-    assert re.search(r"asked again +│ 1 frame, none lost", output)
+    assert re.search(r"taken over +│ [1-4] frames? ", output)
+    assert re.search(r"lost +│ nothing", output)
+    assert re.search(rf"C\+\+ program +│ {FRAMES} results \(0 missing, 0 repeated\)", output)
     assert re.search(rf"faces found +│ {FRAMES}, in {FRAMES} frames", output)
     assert pixels_and_frames(tmp_path)[1] == FRAMES
     assert ndshare.ls() == []
 
 
 @needs_packages
-def test_ctrl_c_ends_the_model_and_keeps_what_is_done(tmp_path: Path) -> None:
+def test_ctrl_c_ends_all_processes_and_keeps_what_is_done(tmp_path: Path) -> None:
     process = start("--output", str(tmp_path))
-    model = os.pidfd_open(read_model_pid(process))
+    children = read_children(process)
     stdout(process).readline()  # a frame was answered
     process.send_signal(signal.SIGINT)
     code, output, errors = finish(process)
     assert (code, errors) == (130, "")
     assert "interrupted" in output
+    assert "(0 missing, 0 repeated)" in output
     assert pixels_and_frames(tmp_path)[1] > 0
-    assert select.select([model], [], [], 0)[0], "the model process still runs"
-    os.close(model)
+    require_ended(children, 0)
     assert ndshare.ls() == []
 
 
 @needs_packages
 def test_a_killed_parent_leaves_neither_process_nor_name(tmp_path: Path) -> None:
     process = start("--output", str(tmp_path))
-    model = os.pidfd_open(read_model_pid(process))
+    children = read_children(process)
     process.kill()
-    assert select.select([model], [], [], WATCHDOG)[0], "the model process still runs"
-    os.close(model)
+    require_ended(children, WATCHDOG)
     finish(process)
     assert ndshare.ls() == []
 
@@ -190,22 +201,28 @@ def test_plain_lines_and_summary_can_be_written_without_a_terminal() -> None:
     from rich.console import Console
 
     from ndshare.demo import report
+    from ndshare.demo.statistics_program import Statistics
     from ndshare.demo.summary import FrameResult, Summary
 
     console = Console(file=io.StringIO(), width=100)
     display = report.PlainDisplay(console)
     display.start(None, "a [b] c")
-    summary = Summary("[title]", frame_nbytes=100, result_nbytes=10)
+    summary = Summary("[title]", frame_nbytes=100, complete=True)
     for number in (1, 2):
-        result = FrameResult(number, 1, 0.9, 2_000_000, 1_000_000, 7, asked_again=number == 2)
+        result = FrameResult(number, 1, 0.9, 2_000_000, 1_000_000, 10, 7, taken_over=number == 2)
         summary.add(result)
         display.frame(result)
     display.stop()
+    summary.statistics = Statistics(2, 0, 0, 2, 0.9, 1, 99.6)
     report.print_summary(console, summary)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "a [b] c" in text
     assert "frame 2/?: 1 face (0.90), latency 2.00 ms, model 1.00 ms, process 7" in text
     assert "p50 2.00 ms, p99 2.00 ms" in text
     assert "50% of all" in text
-    # Two writes, three reads (one frame was asked again) and two results, each in and out.
-    assert summary.copied_nbytes == 100 * 5 + 10 * 4
+    assert "once and in order" in text
+    assert "2 results (0 missing, 0 repeated), mean score 0.900" in text
+    # Each picture and each result once, also the picture that was taken over.
+    assert summary.copied_nbytes == 100 * 2 + 10 * 2
+    summary.statistics = "it ended (exit status 1): why"
+    assert ("C++ program", "it ended (exit status 1): why") in report.summary_lines(summary)

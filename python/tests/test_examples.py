@@ -10,8 +10,16 @@ import pytest
 import ndshare
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-ALONE = ("five_by_five.py", "asyncio_reader.py")
-WITH_CPP = ("five_by_five_cpp.py",)
+ALONE = (
+    "five_by_five.py",
+    "asyncio_reader.py",
+    "asyncio_streams.py",
+    "control_loop.py",
+    "detections.py",
+    "fill_in_place.py",
+)
+WITH_CPP = ("five_by_five_cpp.py", "camera_cpp.py", "scan_cpp.py")
+CPP = ("camera_cpp", "demo_statistics", "five_by_five_child", "scan_mean")
 TOGETHER = ("two_programs_writer.py", "two_programs_reader.py")
 WATCHDOG = 120  # seconds; far from what an example needs, so only a hang meets it
 
@@ -56,23 +64,39 @@ def test_five_by_five_shows_zeros_and_then_the_ones_of_the_child() -> None:
     assert ndshare.ls() == []
 
 
+def test_no_cpp_example_is_left_out() -> None:
+    assert sorted(path.stem for path in EXAMPLES.glob("*.cpp")) == sorted(CPP)
+
+
 @pytest.fixture(scope="session")
-def cpp_child(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """examples/five_by_five_child, built as its CMakeLists.txt says."""
+def cpp(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the C++ programs, built as their CMakeLists.txt says."""
     build = EXAMPLES.parent / "build" / "examples"
     for command in (
         ["cmake", "-S", str(EXAMPLES.parent), "-B", str(build), "-DNDSHARE_EXAMPLES=ON"],
-        ["cmake", "--build", str(build), "-j2", "--target", "five_by_five_child"],
+        ["cmake", "--build", str(build), "-j2", "--target", *CPP],
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-    return build / "examples" / "five_by_five_child"
+    return build / "examples"
 
 
-def test_five_by_five_works_with_a_cpp_program_as_the_child(cpp_child: Path) -> None:
-    lines = finish(start("five_by_five_cpp.py", str(cpp_child))).splitlines()
+def test_five_by_five_works_with_a_cpp_program_as_the_child(cpp: Path) -> None:
+    lines = finish(start("five_by_five_cpp.py", str(cpp / "five_by_five_child"))).splitlines()
     assert lines[0] == "[[0. 0. 0. 0. 0.]"
     assert lines[5] == "[[1. 0. 0. 0. 0.]"
+    assert ndshare.ls() == []
+
+
+def test_python_viewers_see_every_picture_of_a_cpp_camera(cpp: Path) -> None:
+    lines = finish(start("camera_cpp.py", str(cpp / "camera_cpp"))).splitlines()
+    assert sorted(lines) == [f"viewer {k}: gray {list(range(10))}" for k in (0, 1)]
+    assert ndshare.ls() == []
+
+
+def test_a_cpp_program_reads_scans_of_any_length(cpp: Path) -> None:
+    lines = finish(start("scan_cpp.py", str(cpp / "scan_mean"))).splitlines()
+    assert lines == [f"{10 * k} points, mean {(10 * k - 1) / 2:g}" for k in range(1, 6)]
     assert ndshare.ls() == []
 
 
@@ -101,4 +125,32 @@ def test_asyncio_reader_sees_the_last_value_of_both_arrays() -> None:
         values = [int(line.split(": ")[1]) for line in lines if line.startswith(f"{name}: ")]
         assert values == sorted(set(values))
         assert values[-1] == 5
+    assert ndshare.ls() == []
+
+
+def test_asyncio_streams_reads_both_streams_to_their_end() -> None:
+    lines = finish(start("asyncio_streams.py", "both")).splitlines()
+    assert sorted(lines) == [
+        "both/left: [1, 2, 3, 4, 5]",
+        "both/nobody: None",
+        "both/right: [1, 2, 3, 4, 5]",
+    ]
+    assert ndshare.ls() == []
+
+
+def test_control_loop_takes_the_newest_command_and_stops_when_they_stay_away() -> None:
+    lines = finish(start("control_loop.py")).splitlines()
+    assert lines == ["commanded: 1000", "stopped: True"]
+    assert ndshare.ls() == []
+
+
+def test_detections_lead_back_to_their_pictures() -> None:
+    lines = finish(start("detections.py")).splitlines()
+    assert lines == [f"brightness {k}: boxes ({k}, 4)" for k in range(4)]
+    assert ndshare.ls() == []
+
+
+def test_pictures_are_filled_in_place() -> None:
+    lines = finish(start("fill_in_place.py")).splitlines()
+    assert lines == [f"(120, 160) mean {brightness}" for brightness in (10, 20, 30)]
     assert ndshare.ls() == []

@@ -370,6 +370,7 @@ bool Publisher::wait_subscribers(int count, Timeout timeout) {
             }
         });
         for (;;) {
+            // SYNC(joins): before the count, so that one who joins after it is noticed.
             const std::uint32_t joins = m.ends().joins();
             if (m.ends().subscriber_count() >= static_cast<std::size_t>(std::max(count, 0))) {
                 return true;

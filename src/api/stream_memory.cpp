@@ -42,13 +42,14 @@ Fields to_fields(const layout::SlotPlan& plan) {
 }
 
 bool has_fields(const PublisherOptions& options) {
-    return options.shape || !options.maxshape.empty() || !options.fields.empty() ||
-           options.object_bytes_max != 0;
+    return !options.shape.empty() || !options.dtype.str().empty() || !options.maxshape.empty() ||
+           !options.fields.empty() || options.object_bytes_max != 0;
 }
 
 layout::SlotPlan to_slot_plan(const PublisherOptions& options) {
-    const int ways = (options.shape ? 1 : 0) + (options.maxshape.empty() ? 0 : 1) +
-                     (options.fields.empty() ? 0 : 1) + (options.object_bytes_max == 0 ? 0 : 1);
+    const bool one = !options.shape.empty() || !options.dtype.str().empty();
+    const int ways = (one || !options.maxshape.empty() ? 1 : 0) + (options.fields.empty() ? 0 : 1) +
+                     (options.object_bytes_max == 0 ? 0 : 1);
     if (ways != 1) {
         throw Invalid("give exactly one of shape, maxshape, fields and the size of objects");
     }
@@ -64,7 +65,7 @@ layout::SlotPlan to_slot_plan(const PublisherOptions& options) {
         fields.push_back(std::move(field));
     } else if (options.fields.empty()) {
         fields.push_back(to_field(
-            "", {.shape = options.shape.value_or(Shape{}),
+            "", {.shape = options.shape,
                  .dtype = options.dtype.str().empty() ? Dtype::of<double>() : options.dtype,
                  .order = Order::c,
                  .maxshape = options.maxshape}));

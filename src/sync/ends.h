@@ -24,7 +24,7 @@ class Ends {
             layout::End& end = control_.end(index);
             std::uint64_t seen = ground_.load_acquire(end.owner);
             if (names_a_row(seen) && ground_.owner_is_alive(seen)) continue;
-            // SYNC(end-owner): what the former one left counts as ours until it is cleaned: too
+            // SYNC(pin): what the former one left counts as ours until it is cleaned: too
             // much is pinned for a moment, never too little.
             if (!ground_.compare_exchange_seq_cst(end.owner, seen, owner)) continue;
             NDSHARE_FAULT_POINT("ends.after_take");

@@ -34,7 +34,7 @@ void put(Publisher& publisher, std::uint64_t value) {
 }
 
 PublisherOptions joining(Overflow overflow) {
-    return {.shape = Shape{64}, .dtype = "u8", .slots = 4, .overflow = overflow, .shared = true};
+    return {.shape = {64}, .dtype = "u8", .slots = 4, .overflow = overflow, .shared = true};
 }
 
 void publish(const std::string& name) {
@@ -66,8 +66,8 @@ void subscribe(const std::string& name) {
 
 void block(const std::string& name) {
     const std::string own = name + "-block";
-    Publisher publisher(
-        own, {.shape = Shape{64}, .dtype = "u8", .slots = 2, .overflow = Overflow::block});
+    Publisher publisher(own,
+                        {.shape = {64}, .dtype = "u8", .slots = 2, .overflow = Overflow::block});
     const pid_t reader = fork();
     if (reader == 0) {
         try {
@@ -103,7 +103,7 @@ void renew(const std::string& name) {
     const std::string own = name + "-renew";
     Subscriber subscriber(own);
     for (std::int64_t size : {64, 32}) {
-        Publisher publisher(own, {.shape = Shape{size}, .dtype = "u8", .slots = 3});
+        Publisher publisher(own, {.shape = {size}, .dtype = "u8", .slots = 3});
         const std::vector<std::uint64_t> values(static_cast<std::size_t>(size), 9);
         publisher.put(std::span<const std::uint64_t>(values));
         if (const auto frame = subscriber.get(30s)) require_uniform(*frame);

@@ -216,14 +216,14 @@ TEST(FaultWalkCoverage, every_fault_point_of_the_source_is_walked) {
     }
     for (const char* scenario : kStreamScenarios) {
         FaultWorld world;
-        Publisher publisher(kName, {.shape = Shape{64}, .dtype = "u8", .slots = 4, .shared = true});
+        Publisher publisher(kName, {.shape = {64}, .dtype = "u8", .slots = 4, .shared = true});
         const Subscriber sleeper(kName);
         for (const auto& point : world.trace(scenario, kName)) passed.insert(point);
     }
     // A publisher that died with a slot: the next one resolves it.
     {
         FaultWorld world;
-        Publisher publisher(kName, {.shape = Shape{64}, .dtype = "u8", .slots = 4, .shared = true});
+        Publisher publisher(kName, {.shape = {64}, .dtype = "u8", .slots = 4, .shared = true});
         (void)world.run("publish", kName, "slot_ring.before_commit:kill:1");
         for (const auto& point : world.trace("publish", kName)) passed.insert(point);
     }

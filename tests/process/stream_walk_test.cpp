@@ -30,7 +30,7 @@ std::vector<Case> cases_of(const std::vector<std::string>& trace, int passes_max
 }
 
 struct Mine {
-    Publisher publisher{kName, {.shape = Shape{64}, .dtype = "u8", .slots = 4, .shared = true}};
+    Publisher publisher{kName, {.shape = {64}, .dtype = "u8", .slots = 4, .shared = true}};
     Subscriber subscriber{kName};
 
     void put(std::uint64_t value) {

@@ -4,15 +4,14 @@ What belongs here: which files there are and when they are complete.
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ndshare.demo.contact_sheet import ContactSheet
 from ndshare.demo.drawing import annotate
-from ndshare.demo.summary import FrameResult, Summary
-from ndshare.demo.video import Frame, VideoFile, VideoSource
+from ndshare.demo.exchange import Answer
+from ndshare.demo.summary import Summary
+from ndshare.demo.video import VideoFile, VideoSource
 
 
 class Collector:
@@ -26,18 +25,18 @@ class Collector:
         self._video: VideoFile | None = None
         self._sheet = ContactSheet()
 
-    def add(self, frame: Frame, result: FrameResult, faces: NDArray[Any]) -> None:
-        """Draws one answered frame."""
+    def add(self, answer: Answer) -> None:
+        """Draws one answered frame; pixels and boxes are read in their streams."""
+        result, faces = answer.result, answer.faces
         caption = f"#{result.number}  {result.latency_ns / 1e6:.1f} ms  process {result.pid}"
-        if result.asked_again:
-            caption += "  asked again"
-        count = result.faces
-        picture = annotate(frame.image, faces["boxes"][:count], faces["scores"][:count], caption)
+        if result.taken_over:
+            caption += "  taken over"
+        picture = annotate(answer.picture["image"], faces["boxes"], faces["scores"], caption)
         if self._video is None:
             width, height = picture.size
             self._video = VideoFile(self._video_path, width, height, self._source.rate)
         self._video.add(np.asarray(picture))
-        self._sheet.offer(result.number - 1, picture, always=result.asked_again)
+        self._sheet.offer(result.number - 1, picture, always=result.taken_over)
 
     def finish(self, summary: Summary) -> None:
         """Completes the files, and adds their paths to the summary."""

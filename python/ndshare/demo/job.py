@@ -1,4 +1,4 @@
-"""The parent's job: decode a frame, ask, collect, count; then end everything in order.
+"""The parent's job: decode a frame, publish, collect, count; then end everything in order.
 
 What belongs here: the order of things, and what happens when it is cut short.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ndshare.demo.collector import Collector
-from ndshare.demo.exchange import Exchange
+from ndshare.demo.exchange import Exchange, WrongAnswer
 from ndshare.demo.inputs import InputError
 from ndshare.demo.report import Display
 from ndshare.demo.summary import Summary
@@ -42,22 +42,32 @@ def run(settings: Settings, display: Display) -> Summary:
             # First in, last out: the files are completed when processes and names are gone.
             stack.callback(collector.finish, summary)
             exchange = Exchange(source.height, source.width, settings.model, display)
+
+            def collect() -> None:
+                answer = exchange.next_answer()
+                summary.add(answer.result)
+                collector.add(answer)
+                display.frame(answer.result)
+
             started_ns = time.perf_counter_ns()
             try:
                 stack.enter_context(exchange)
-                summary.frame_nbytes, summary.result_nbytes = exchange.nbytes
+                summary.frame_nbytes = exchange.frame_nbytes
                 display.start(source.total, exchange.description)
                 kill_at = _middle(source.total) if settings.kill else 0
                 for frame in source:
-                    result, faces = exchange.ask(frame, kill=frame.number == kill_at)
-                    summary.add(result)
-                    collector.add(frame, result, faces)
-                    display.frame(result)
+                    exchange.publish(frame, kill=frame.number == kill_at)
+                    if exchange.is_full:
+                        collect()
+                while exchange.is_waiting:
+                    collect()
+                exchange.finish()
+                summary.complete = True
                 if kill_at and not exchange.deaths:
                     summary.problem = "--kill: the job ended before the model process did"
             except KeyboardInterrupt:
                 summary.interrupted = True
-            except (InputError, ModelFailed) as error:
+            except (InputError, ModelFailed, WrongAnswer) as error:
                 if not summary.frames:
                     raise
                 summary.problem = str(error)
@@ -65,6 +75,7 @@ def run(settings: Settings, display: Display) -> Summary:
                 summary.wall_ns = time.perf_counter_ns() - started_ns
                 display.stop()
             summary.deaths = exchange.deaths
+        summary.statistics = exchange.statistics
     return summary
 
 

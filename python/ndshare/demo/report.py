@@ -55,7 +55,7 @@ class PlainDisplay:
 
     def frame(self, result: FrameResult) -> None:
         """Prints some of the frames."""
-        if result.number % self._every == 0 or result.asked_again:
+        if result.number % self._every == 0 or result.taken_over:
             self.event(f"frame {result.number}/{self._total}: {', '.join(_cells(result)[1:])}")
 
     def event(self, text: str) -> None:
@@ -108,7 +108,7 @@ class LiveDisplay:
             column.justify = "right"
         for result in list(self._latest):
             cells = _cells(result, labels=False)
-            table.add_row(*cells, style="yellow" if result.asked_again else None)
+            table.add_row(*cells, style="yellow" if result.taken_over else None)
         return Group(self._progress, table)
 
 
@@ -130,22 +130,37 @@ def summary_lines(summary: Summary) -> list[tuple[str, str]]:
     lines = [
         ("frames", f"{summary.frames} in {summary.wall_ns / 1e9:.1f} s"),
         ("faces found", f"{summary.faces}, in {summary.frames_with_faces} frames"),
-        (
-            "latency per frame",
-            f"{_percentiles(summary.latencies_ns)}, from write to boxes",
-        ),
+        ("latency per frame", f"{_percentiles(summary.latencies_ns)}, from picture to boxes"),
         (
             "of it the model",
             f"{_percentiles(summary.model_times_ns)}; {summary.model_share:.0%} of all",
         ),
-        ("copied", f"{summary.copied_nbytes:,} bytes into and out of shared memory"),
-        ("", f"{summary.frame_nbytes:,} a frame, {summary.result_nbytes:,} a result, each twice"),
+        ("copied", f"{summary.copied_nbytes:,} bytes into the streams, none out of them"),
+        ("", f"{summary.frame_nbytes:,} a frame, once, for all readers"),
     ]
+    if summary.complete:
+        lines.append(("lost", "nothing: every frame was answered, once and in order"))
     if summary.deaths:
-        plural = "s" * (summary.asked_again != 1)
+        plural = "s" * (summary.taken_over != 1)
         lines += [
             ("model process", f"died {summary.deaths}x, started again each time"),
-            ("asked again", f"{summary.asked_again} frame{plural}, none lost, not in the times"),
+            ("taken over", f"{summary.taken_over} frame{plural} by the next one, not in the times"),
+        ]
+    if isinstance(summary.statistics, str):
+        lines.append(("C++ program", summary.statistics))
+    elif summary.statistics is not None:
+        counted = summary.statistics
+        lines += [
+            (
+                "C++ program",
+                f"{counted.results} results ({counted.missing} missing, {counted.repeated} "
+                f"repeated), mean score {counted.mean_score:.3f}",
+            ),
+            (
+                "",
+                f"looked at {counted.pictures} pictures, always the newest, "
+                f"mean value {counted.mean_brightness:.0f}",
+            ),
         ]
     if summary.interrupted:
         lines.append(("interrupted", f"after {summary.frames} frames"))

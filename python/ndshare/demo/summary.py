@@ -9,12 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ndshare.demo.statistics_program import Statistics
+
 
 class FrameResult(NamedTuple):
     """One answered frame.
 
-    `latency_ns`: from the start of the write that asks until the boxes are in the parent's hands;
-    `model_ns`: the part of it that the model's process spent on resizing, inference and decoding.
+    `latency_ns`: from before the picture is copied into its stream until its boxes are published in
+    theirs; `model_ns`: the part of it that the model's process spent on resizing, inference and
+    decoding; `taken_over`: the frame was there when a model process died, and the next answered it.
     """
 
     number: int
@@ -22,24 +25,31 @@ class FrameResult(NamedTuple):
     best_score: float
     latency_ns: int
     model_ns: int
+    result_nbytes: int
     pid: int
-    asked_again: bool
+    taken_over: bool
 
 
 @dataclass
 class Summary:
-    """The whole job. `problem` is what ended it early, or kept it from its task, in one line."""
+    """The whole job. `problem` is what ended it early, or kept it from its task, in one line.
+
+    `complete`: every frame was answered, once and in order, and the results were ended after that;
+    `statistics`: what the C++ program counted, why it did not, None if it never ran.
+    """
 
     title: str
     frames: int = 0
     frames_with_faces: int = 0
     faces: int = 0
     deaths: int = 0
-    asked_again: int = 0
+    taken_over: int = 0
     frame_nbytes: int = 0
-    result_nbytes: int = 0
+    results_nbytes: int = 0
     wall_ns: int = 0
     interrupted: bool = False
+    complete: bool = False
+    statistics: Statistics | str | None = None
     problem: str | None = None
     paths: list[Path] = field(default_factory=list)
     latencies_ns: list[int] = field(default_factory=list)
@@ -48,14 +58,15 @@ class Summary:
     def add(self, result: FrameResult) -> None:
         """Counts one answered frame.
 
-        A frame that was asked again counts everywhere but in the times: its latency is that of a
-        process start, which would hide what the arrays and the model need.
+        A frame that was taken over counts everywhere but in the times: its latency is that of a
+        process start, which would hide what the streams and the model need.
         """
         self.frames += 1
         self.faces += result.faces
         self.frames_with_faces += result.faces > 0
-        if result.asked_again:
-            self.asked_again += 1
+        self.results_nbytes += result.result_nbytes
+        if result.taken_over:
+            self.taken_over += 1
         else:
             self.latencies_ns.append(result.latency_ns)
             self.model_times_ns.append(result.model_ns)
@@ -68,13 +79,9 @@ class Summary:
 
     @property
     def copied_nbytes(self) -> int:
-        """All bytes copied into and out of the two arrays.
-
-        Each frame is written once and read once by the model, once more for each time it was asked
-        again (it still lay in shared memory: it is not written again); each result likewise.
-        """
-        asked = self.frames + self.asked_again
-        return self.frame_nbytes * (self.frames + asked) + self.result_nbytes * 2 * self.frames
+        """All bytes copied into the two streams. Nothing is copied out: every reader looks at the
+        pictures and the results where they lie."""
+        return self.frame_nbytes * self.frames + self.results_nbytes
 
 
 def percentiles_ms(times_ns: list[int]) -> tuple[float, float]:

@@ -4,13 +4,13 @@ What belongs here: the life of one child process. That it is ready is its own wo
 that it is dead is the kernel's word through the process handle. Neither is concluded from time.
 """
 
-import contextlib
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TextIO
 
 from ndshare.demo.inputs import InputError
 from ndshare.demo.model_process import EXIT_REFUSED, READY
@@ -19,11 +19,38 @@ MAX_DEATHS_IN_A_ROW = 3
 """A model that dies this often without one answer in between is not started again."""
 
 STOP_TIMEOUT = 10.0
-"""Seconds a process gets to end when asked to; then it is killed. Only politeness depends on it."""
+"""Seconds a process gets to end; then it is asked to, then killed. Only politeness depends on it.
+"""
 
 
 class ModelFailed(RuntimeError):
     """The model process cannot be kept running. The text is one line."""
+
+
+def stop_process(process: subprocess.Popen[str]) -> None:
+    """Waits for an end that is due; asks for it when it does not come; then makes it."""
+    for insist in (process.terminate, process.kill):
+        try:
+            process.wait(STOP_TIMEOUT)
+            return
+        except subprocess.TimeoutExpired:
+            insist()
+    process.wait()
+
+
+def how_it_ended(process: subprocess.Popen[str]) -> str:
+    """In words: the signal or the exit status of an ended process."""
+    code = process.returncode
+    if code is not None and code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return f"exit status {code}"
+
+
+def last_line(errors: TextIO) -> str:
+    """The last line that a process has written into the file of its errors."""
+    errors.seek(0)
+    lines = [line for line in errors.read().splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"
 
 
 class ModelProcess:
@@ -67,18 +94,12 @@ class ModelProcess:
             if self._process.stdout.readline().strip() == READY:
                 return
             if self._process.wait() == EXIT_REFUSED:
-                raise InputError(f"--model {self._last_words()}")
+                raise InputError(f"--model {last_line(self._errors)}")
             self._count_death()
 
     def died(self) -> bool:
         """Whether the process has ended, by the kernel's word."""
         return self._process is not None and self._process.poll() is not None
-
-    def wait_end(self, timeout: float) -> None:
-        """Waits for the end of the process, at most `timeout` seconds; died() tells the outcome."""
-        if self._process is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout)
 
     def restart(self) -> None:
         """Starts it again after its death. ModelFailed if it died too often without an answer."""
@@ -93,10 +114,8 @@ class ModelProcess:
 
     def how_it_ended(self) -> str:
         """In words: the signal or the exit status of the ended process."""
-        code = self._process.returncode if self._process else None
-        if code is not None and code < 0:
-            return f"killed by {signal.Signals(-code).name}"
-        return f"exit status {code}"
+        assert self._process is not None
+        return how_it_ended(self._process)
 
     def kill(self) -> None:
         """kill -9: no goodbye, no cleanup, wherever it is just now."""
@@ -104,15 +123,9 @@ class ModelProcess:
         os.kill(self._process.pid, signal.SIGKILL)
 
     def stop(self) -> None:
-        """Asks it to end and waits until it has. May be called at any time, and again."""
+        """Waits for its end, which comes when the pictures have ended; makes one if need be."""
         if self._process is not None:
-            if self._process.poll() is None:
-                self._process.terminate()
-                try:
-                    self._process.wait(STOP_TIMEOUT)
-                except subprocess.TimeoutExpired:
-                    self._process.kill()
-                    self._process.wait()
+            stop_process(self._process)
             if self._process.stdout is not None:
                 self._process.stdout.close()
         self._errors.close()
@@ -122,10 +135,5 @@ class ModelProcess:
         if self._deaths_in_a_row >= MAX_DEATHS_IN_A_ROW:
             raise ModelFailed(
                 f"the model process ended {self._deaths_in_a_row} times without an answer "
-                f"({self.how_it_ended()}): {self._last_words()}"
+                f"({self.how_it_ended()}): {last_line(self._errors)}"
             )
-
-    def _last_words(self) -> str:
-        self._errors.seek(0)
-        lines = [line for line in self._errors.read().splitlines() if line.strip()]
-        return lines[-1] if lines else "it said nothing"
