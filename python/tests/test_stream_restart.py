@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import select
+import time
 from typing import Any
 
 import numpy as np
@@ -216,3 +218,106 @@ def test_a_stream_opens_with_plain_numpy() -> None:
         assert loaded.shape == (8,)
         assert loaded["array"].shape == (8, 4, 5)
         assert (loaded["array"] == 3).all(axis=(1, 2)).any()
+
+
+def test_a_subscriber_that_only_polls_follows_an_unlinked_name() -> None:
+    pub = ndshare.Publisher("cam", **CAMERA)
+    sub = ndshare.Subscriber("cam")
+    ended = ndshare.Subscriber("cam")
+    number = sub.fileno()
+    assert sub.get(0) is None
+    pub.end()
+    with pytest.raises(ndshare.EndOfStream):
+        sub.get(0)
+    with pytest.raises(ndshare.EndOfStream):
+        ended.get(5)
+    ndshare.unlink("cam")
+    pub.close()
+    new = ndshare.Publisher("cam", **CAMERA)
+    new.put(frame_of(3))
+    assert select.select([number], [], [], 30)[0]
+    for one in (sub, ended):
+        frame = None
+        for _ in range(1000):
+            try:
+                frame = one.get(0)
+            except ndshare.EndOfStream:
+                frame = None
+            if frame is not None:
+                break
+            time.sleep(0.001)
+        assert frame is not None
+        assert float(frame.array[0, 0]) == 3
+        one.close()
+    new.close()
+
+
+def test_a_child_that_never_reads_holds_nobody_back(script: Any) -> None:
+    out = script("""
+        import os, signal, warnings
+        import ndshare, numpy as np
+        pub = ndshare.Publisher("cam", (4,), "f8", slots=3, overflow="block")
+        sub = ndshare.Subscriber("cam")
+        number = sub.fileno()
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(write)
+            os.read(read, 1)
+            got = 0
+            while sub.get(0.2) is not None:
+                got += 1
+            os._exit(got)
+        for k in range(20):
+            pub.put(np.full(4, k), timeout=30)
+            assert sub.get(30).array[0] == k
+        import select
+        pub.put(np.full(4, 1))
+        assert select.select([number], [], [], 5)[0]
+        sub.close()
+        os.write(write, b"x")
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        pub.close()
+    """)
+    assert out.split() == ["3"]
+
+
+def test_forks_while_other_threads_read_and_publish(script: Any) -> None:
+    script("""
+        import os, threading, time
+        import ndshare, numpy as np
+        pub = ndshare.Publisher("cam", (500,), "i8", slots=8)
+        subs = [ndshare.Subscriber("cam", latest=k == 1) for k in range(2)]
+        stop = threading.Event()
+        held = [None, None]
+        def read(k):
+            while not stop.is_set():
+                frame = subs[k].get(1)
+                if frame is not None:
+                    assert (frame.array == frame.array[0]).all()
+                    held[k] = frame
+        def publish():
+            k = 0
+            while not stop.is_set():
+                k += 1
+                pub.put(np.full(500, k))
+        threads = [threading.Thread(target=read, args=(k,)) for k in range(2)]
+        threads.append(threading.Thread(target=publish))
+        [t.start() for t in threads]
+        time.sleep(0.05)
+        for _ in range(40):
+            pid = os.fork()
+            if pid == 0:
+                mine = [f for f in held if f is not None]
+                before = [f.array.copy() for f in mine]
+                time.sleep(0.01)
+                ok = all((f.array == b).all() for f, b in zip(mine, before))
+                ok = ok and subs[0].get(5) is not None
+                pub.put(np.full(500, -1))
+                subs[0].close()
+                os._exit(0 if ok else 1)
+            assert os.waitpid(pid, 0)[1] == 0
+        stop.set()
+        [t.join() for t in threads]
+        held.clear()
+    """)

@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "api/book.h"
+#include "api/fork_mutex.h"
 #include "api/operation.h"
 #include "base/check.h"
 #include "platform/clock.h"
@@ -23,6 +24,7 @@ Frame::Impl::Impl(std::shared_ptr<api::EndLease> held,
     const api::StreamMemory& m = lease->memory();
     const auto& line = m.control.slot(slot);
     bytes = m.slot(slot);
+    __builtin_prefetch(bytes);  // what the caller will look at
     try {
         // Relaxed: written before the slot showed its number, which the pin saw.
         time_ns = static_cast<std::int64_t>(sync::Atomics::load_relaxed(line.time_ns));
@@ -134,7 +136,7 @@ namespace {
 
 // A process's own end for frames by number: one for each memory, as long as a frame of it lives.
 std::shared_ptr<api::EndLease> lease_for_refs(const std::shared_ptr<api::StreamMemory>& memory) {
-    static auto& mutex = *new std::mutex;
+    static auto& mutex = *new api::ForkMutex;
     static auto& leases = *new std::map<api::MemoryId, std::weak_ptr<api::EndLease>>;
     const std::lock_guard lock(mutex);
     std::erase_if(leases, [](const auto& entry) { return entry.second.expired(); });
@@ -171,6 +173,11 @@ Frame FrameRef::get_or_throw() const {
                             (memory ? std::to_string(memory->generation()) : "another") + " now");
         }
         auto lease = lease_for_refs(memory);
+        auto shared_name = std::make_shared<const std::string>(name);
+        if (sync::full_seq(seq & sync::kSeqMask, memory->ring().anchor()) != seq) {
+            throw Error(Errc::not_found, "ref.get", name,
+                        "this stream has no frame " + std::to_string(seq));
+        }
         api::Ring::Place place;
         switch (lease->take_exactly(seq, place)) {
             case api::Ring::Exact::frame:
@@ -184,8 +191,8 @@ Frame FrameRef::get_or_throw() const {
                                 " was overwritten; hold the frame, get it sooner, or give the "
                                 "stream more slots");
         }
-        return Frame(std::make_shared<const Frame::Impl>(
-            std::move(lease), std::make_shared<const std::string>(name), place, false));
+        return Frame(std::make_shared<const Frame::Impl>(std::move(lease), std::move(shared_name),
+                                                         place, false));
     });
 }
 

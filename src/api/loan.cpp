@@ -52,7 +52,9 @@ struct Loan::Impl {
     void give_back() noexcept {
         if (!open) return;
         open = false;
-        if (slot && is_ours() && !memory->segment->is_lost()) memory->ring().give_back(*slot);
+        if (!slot || !is_ours() || memory->segment->is_lost()) return;
+        memory->ring().give_back(*slot);
+        memory->ends().tell_room();
     }
 };
 
@@ -81,9 +83,7 @@ std::optional<Loan> Publisher::loan(Timeout timeout) {
         const Impl::Use use(*impl_, "loan");
         impl_->require_current(use, "loan");
         (void)impl_->lease(use);
-        if (sync::is_ended(use.memory().ring().latest())) {
-            throw Error(Errc::end_of_stream, "loan", impl_->name, "the stream has been ended");
-        }
+        impl_->require_open_stream(use, "loan");
         auto made = std::make_unique<Loan::Impl>(impl_);
         made->memory = impl_->memory;
         made->owner = impl_->memory->segment->owner();

@@ -52,6 +52,7 @@ void announce_replaced(const StreamMemory& memory) {
 struct Joined {
     std::shared_ptr<const StreamMemory> memory;
     std::shared_ptr<api::EndLease> lease;
+    bool was_there = false;
 };
 
 Joined join(const std::string& name, const std::string& full_name,
@@ -84,19 +85,15 @@ Joined join(const std::string& name, const std::string& full_name,
         if (alive && !same_fields) {
             throw_mismatch(name, api::to_fields(*wanted), former->fields);
         }
-        const bool ended = sync::is_ended(former->ring().latest());
+        // Sealed: somebody who was about to give the name other memory died on the way.
+        const bool ended = (former->ring().latest() & sync::kMarks) != 0;
         const bool same_memory =
             !wanted || options.shared ||
             (static_cast<std::size_t>(options.slots) == former->control.slot_count() &&
              options.sharing.persistent == former->segment->persistent());
         if (same_fields && same_memory && !ended) {
             auto lease = std::make_shared<api::EndLease>(former, layout::kEndPublisher);
-            if (!options.attrs_json.empty()) {
-                api::update_attrs(
-                    *former->segment, [&](std::string_view) { return options.attrs_json; },
-                    [] { api::check_interrupt(); });
-            }
-            return {former, std::move(lease)};
+            return {former, std::move(lease), true};
         }
         if (!wanted) wanted = former->plan;  // ended: the same once more
     }
@@ -105,11 +102,14 @@ Joined join(const std::string& name, const std::string& full_name,
                     "there is no stream of this name whose fields it could take; give shape and "
                     "dtype, maxshape, or fields");
     }
-    // Numbers go on; where nobody remembers them, the clock is ahead of all that can have been.
-    const std::uint64_t first_seq = former ? last_seq(*former) : api::first_generation();
     api::Build build(api::plan_stream(full_name, *wanted, static_cast<std::size_t>(options.slots),
-                                      first_seq, options.sharing),
+                                      0, options.sharing),
                      options.sharing, std::nullopt, options.attrs_json);
+    // Numbers go on: from here none is given in the former memory, not even by a publisher that was
+    // forked or that looked before. Where nobody remembers them, the clock is ahead of all of them.
+    if (former) former->ring().seal();
+    NDSHARE_FAULT_POINT("publisher.after_seal");
+    build.begin_at(former ? last_seq(*former) : api::first_generation());
     const std::uint64_t generation =
         std::max(api::first_generation(), former ? former->generation() + 1 : std::uint64_t{0});
     auto segment = build.finish(generation);
@@ -118,7 +118,7 @@ Joined join(const std::string& name, const std::string& full_name,
     change.publish(segment->fd(), options.sharing.persistent);
     if (!options.sharing.persistent) segment->set_named();
     if (former) announce_replaced(*former);
-    return {std::move(memory), std::move(lease)};
+    return {std::move(memory), std::move(lease), false};
 }
 
 }  // namespace
@@ -140,6 +140,10 @@ Publisher::Publisher(std::string_view name, const PublisherOptions& options) {
         auto joined = join(impl_->name, impl_->full_name, options);
         impl_->memory = std::move(joined.memory);
         impl_->set_lease(std::move(joined.lease));
+        // Not under the name's lock: somebody may be stopped while he changes them.
+        if (joined.was_there && !options.attrs_json.empty()) {
+            update_attrs([&](std::string_view) { return options.attrs_json; });
+        }
     });
 }
 Publisher::Publisher(std::string_view name) : Publisher(name, PublisherOptions{}) {}
@@ -203,9 +207,7 @@ void Publisher::Impl::require_current(const Use& use, const char* operation) con
         api::where_leads(full_name, use.memory().segment->id()) != api::Leads::elsewhere) {
         return;  // unlinked: those who have it go on
     }
-    throw Error(Errc::replaced, operation, name,
-                "the name has new memory (somebody published other fields there); make another "
-                "publisher");
+    throw_replaced(operation);
 }
 
 void Publisher::Impl::go_on(const Use& use, const char* operation) {
@@ -214,6 +216,21 @@ void Publisher::Impl::go_on(const Use& use, const char* operation) {
         throw Error(Errc::closed, operation, name, "the publisher was closed while waiting");
     }
     require_current(use, operation);
+    require_open_stream(use, operation);
+}
+
+void Publisher::Impl::require_open_stream(const Use& use, const char* operation) const {
+    const std::uint64_t latest = use.memory().ring().latest();
+    if (sync::is_ended(latest)) {
+        throw Error(Errc::end_of_stream, operation, name, "the stream has been ended");
+    }
+    if (sync::is_sealed(latest)) throw_replaced(operation);
+}
+
+void Publisher::Impl::throw_replaced(const char* operation) const {
+    throw Error(Errc::replaced, operation, name,
+                "the name has new memory (somebody published other fields there); make another "
+                "publisher");
 }
 
 // ---- publishing ---------------------------------------------------------------------------------
@@ -232,14 +249,14 @@ std::optional<std::size_t> Publisher::Impl::claim(const Use& use, Timeout timeou
     api::Ring ring = m.ring();
     const std::uint64_t me = m.segment->owner();
     if (!block) {
-        const auto claim = ring.claim(me, false, true, dead_);
+        const auto claim = ring.claim(me, false, true, claims_);
         if (claim) return claim.slot;
         note_blocker(m, claim.blocker);
         return std::nullopt;
     }
     sync::Patience patience(timeout.count(), spin, [&] { go_on(use, "publish"); });
     const auto claim = sync::claim_waiting(ring, m.ends(), m.control.words().room,
-                                           m.segment->ground(), me, dead_, patience);
+                                           m.segment->ground(), me, claims_, patience);
     if (claim) return claim.slot;
     note_blocker(m, claim.blocker);
     return std::nullopt;
@@ -262,8 +279,11 @@ std::uint64_t Publisher::Impl::commit(const Use& use, std::size_t slot, const St
     const auto seq = ring.publish(m.segment->owner(), slot);
     if (!seq) {
         ring.give_back(slot);
-        throw Error(Errc::end_of_stream, "publish", name, "the stream has been ended");
+        m.ends().tell_room();
+        require_open_stream(use, "publish");
+        throw CorruptBytes("its newest frame's word is damaged");
     }
+    m.ends().tell_room();  // another publisher may wait for the slot that is the newest no more
     sync::ring_armed(m.control.common());
     return *seq;
 }

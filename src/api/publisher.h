@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "api/fork_mutex.h"
 #include "api/gate.h"
 #include "api/stream_memory.h"
 #include "ndshare/stream.hpp"
@@ -52,13 +53,15 @@ struct Publisher::Impl {
     api::EndLease& lease(const Use& use);
     void set_lease(std::shared_ptr<api::EndLease> lease) { lease_ = std::move(lease); }
     void require_current(const Use& use, const char* operation) const;
+    void require_open_stream(const Use& use, const char* operation) const;
+    [[noreturn]] void throw_replaced(const char* operation) const;
     void go_on(const Use& use, const char* operation);
 
  private:
     void note_blocker(const api::StreamMemory& m, std::size_t end);
-    std::mutex mutex_;
+    api::ForkMutex mutex_;
     std::shared_ptr<api::EndLease> lease_;
-    sync::KnownDead dead_;
+    sync::ClaimMemory claims_;
 };
 
 }  // namespace ndshare

@@ -74,7 +74,7 @@ void describe_stream(Info& info, const layout::StreamControl& control, sync::Gro
         const layout::End& end = control.end(index);
         const std::uint64_t owner = sync::Atomics::load_acquire(end.owner);
         const std::uint32_t kind = sync::Atomics::load_acquire(end.kind);
-        if (!ring.end_is_alive(index)) continue;
+        if (!sync::names_a_row(owner) || !ground.owner_is_alive(owner)) continue;
         Info::End one{kind_text(kind),
                       static_cast<int>(sync::Atomics::load_relaxed(
                           control.common().row(sync::row_of(owner)).pid)),
@@ -106,7 +106,8 @@ Info describe(const api::Found& found, std::size_t prefix_bytes) {
     const layout::Description& d = found.description;
     const ControlLook look(found);
     const layout::Control control = look.control();
-    sync::Ground ground(found.fd.get(), control, layout::kRowCount);
+    sync::Ground ground(found.fd.get(), control, layout::kRowCount,
+                        {found.id.device, found.id.inode});
 
     Info info;
     info.name = d.name.substr(prefix_bytes);

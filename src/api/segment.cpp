@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "api/book.h"
+#include "api/fork_mutex.h"
 #include "base/check.h"
 #include "base/fault.h"
 #include "platform/folder.h"
@@ -57,6 +58,7 @@ struct ForkHandler {
         for (Segment* segment : held().ending) step(*segment);
     }
     static void prepare() {
+        ForkMutex::lock_all();
         bells_mutex().lock();
         lock_for_fork();
         held().mutex.lock();
@@ -78,6 +80,7 @@ struct ForkHandler {
         held().mutex.unlock();
         unlock_after_fork();
         bells_mutex().unlock();
+        ForkMutex::unlock_all();
     }
 };
 
@@ -121,7 +124,7 @@ Segment::Segment(platform::Fd fd, const MemoryId& id, layout::Description descri
         unmap_all();
         throw;
     }
-    ground_ = sync::Ground(fd_.get(), control_, own_row());
+    ground_ = sync::Ground(fd_.get(), control_, own_row(), {id_.device, id_.inode});
 }
 
 Segment::~Segment() {
@@ -288,7 +291,7 @@ void Segment::finish_fork_in_child() noexcept {
         if (other_ != nullptr) (void)map_other(child_fd_.get(), other_);
         platform::move_descriptor(child_fd_, fd_);
         owner_ = child_owner_;
-        ground_ = sync::Ground(fd_.get(), control_, own_row());
+        ground_ = sync::Ground(fd_.get(), control_, own_row(), {id_.device, id_.inode});
         for (ForkPart* part : fork_parts_) part->finish_fork_in_child();
         sync::sign_row(control_, own_row(), signature(fd_.get()));
     } catch (...) {

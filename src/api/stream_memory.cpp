@@ -155,9 +155,20 @@ void EndLease::set_kind(std::uint32_t kind) {
     sync::Atomics::store_seq_cst(words().kind, kind);
 }
 
+void EndLease::wake_up(std::uint64_t cursor) {
+    dormant_ = false;
+    // As a newcomer: first it holds everything back, then it says from where on.
+    const std::uint32_t kind = kind_ == layout::kEndJoining ? layout::kEndInOrder : kind_;
+    set_kind(layout::kEndJoining);
+    memory_->ends().announce();
+    set_cursor(cursor);
+    set_kind(kind);
+    memory_->ends().tell_room();
+}
+
 void EndLease::unpin(std::size_t slot) noexcept {
     if (!is_here() || memory_->segment->is_lost()) return;
-    std::unique_lock<std::mutex> lock;
+    std::unique_lock<ForkMutex> lock;
     if (kind_ == layout::kEndRefs) {
         lock = std::unique_lock(refs_mutex_);
         if (--refs_[slot] > 0) return;
@@ -204,10 +215,6 @@ bool EndLease::prepare_fork(std::uint64_t child_owner) noexcept {
             sync::Atomics::set_bits_seq_cst(child.pins[word],
                                             sync::Atomics::load_relaxed(words().pins[word]));
         }
-        sync::Atomics::store_relaxed(child.cursor,
-                                     sync::Atomics::load_relaxed(words().cursor));  // ours
-        sync::Atomics::store_relaxed(child.count, sync::Atomics::load_relaxed(words().count));
-        sync::Atomics::store_seq_cst(child.kind, kind_);  // SYNC(cursor)
         child_owner_ = child_owner;
         return true;
     } catch (...) {
@@ -220,6 +227,8 @@ void EndLease::finish_fork_in_child() noexcept {
     index_ = child_index_;
     owner_ = child_owner_;
     child_owner_ = 0;
+    dormant_ = kind_ != layout::kEndRefs && kind_ != layout::kEndIdle;
+    if (kind_ == layout::kEndRefs) sync::Atomics::store_seq_cst(words().kind, kind_);
 }
 
 }  // namespace ndshare::api

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "api/book.h"
+#include "api/fork_mutex.h"
 #include "api/segment.h"
 #include "layout/stream.h"
 #include "ndshare/stream.hpp"
@@ -62,6 +63,9 @@ class EndLease final : public ForkPart {
     bool is_here() const { return owner_ == memory_->segment->owner(); }
     layout::End& words() const { return memory_->control.end(index_); }
     void set_kind(std::uint32_t kind);
+    // A forked child's copy holds pins only, until its handle is used: then it takes part again.
+    bool is_dormant() const { return dormant_; }
+    void wake_up(std::uint64_t cursor);
     void set_cursor(std::uint64_t cursor) {
         // SYNC(cursor): unpin(), which follows, is what a waiting publisher hears of.
         sync::Atomics::store_release(words().cursor, cursor);
@@ -82,9 +86,10 @@ class EndLease final : public ForkPart {
  private:
     std::shared_ptr<const StreamMemory> memory_;
     std::uint32_t kind_;
+    bool dormant_ = false;
     std::size_t index_ = 0, child_index_ = 0;
     std::uint64_t owner_ = 0, child_owner_ = 0;
-    std::mutex refs_mutex_;
+    ForkMutex refs_mutex_;
     std::map<std::size_t, std::size_t> refs_;  // how often each slot was taken; kind refs only
 };
 

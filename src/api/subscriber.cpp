@@ -16,6 +16,7 @@ namespace {
 using api::in_operation;
 using api::StreamMemory;
 
+constexpr std::int64_t kNameLookPeriodNs = 15'000'000;
 // How often a spinning subscriber looks at the publishers' word beside the history.
 constexpr std::uint32_t kLooksPerLatest = 16;
 
@@ -44,8 +45,8 @@ Subscriber::Subscriber(std::string_view name, const SubscriberOptions& options) 
         // Early, so that a `block` publisher waits for it from now on; what is wrong is said by
         // get(), since it may be mended by then.
         try {
-            (void)impl_->memory();
-        } catch (const std::exception&) {
+            in_operation("subscribe", name, [&] { (void)impl_->memory(); });
+        } catch (const Error&) {
         }
     });
 }
@@ -86,7 +87,7 @@ void Subscriber::Impl::close() noexcept {
     }
     {
         const std::lock_guard bells(api::bells_mutex());
-        if (poll_) poll_->bell.ring();
+        if (poll_ && poll_->process == platform::identity().pid) poll_->bell.ring();
     }
     leave();
 }
@@ -107,7 +108,13 @@ void Subscriber::Impl::require_expected(const StreamMemory& memory) const {
 }
 
 bool Subscriber::Impl::try_attach() {
-    auto found = api::find(full_name);
+    std::optional<api::Found> found;
+    try {
+        // Not a moment: the name may be in the middle of a change that takes long.
+        found = api::find(full_name, platform::Deadline(0));
+    } catch (const TimedOut&) {
+        return false;
+    }
     if (!found) return false;
     auto memory = api::attach_stream(std::move(*found), false);
     if (!memory) return false;
@@ -119,9 +126,12 @@ bool Subscriber::Impl::try_attach() {
     const std::uint64_t last = sync::full_seq(sync::seq_of(newest), ring.anchor());
     // Relaxed: never changes.
     const std::uint64_t first = sync::Atomics::load_relaxed(memory->control.words().first_seq);
+    // Numbers go on from memory to memory; where they do not (it was unlinked, and the clock went
+    // back), its own beginning counts.
+    const bool goes_on = has_cursor_ && sync::seq_distance(cursor_, last) <= 0;
     if (options.latest) {
         cursor_ = sync::has_slot(newest) ? last - 1 : last;
-    } else if (has_cursor_ && sync::seq_distance(cursor_, first) <= 0) {
+    } else if (has_cursor_ && (!goes_on || sync::seq_distance(cursor_, first) <= 0)) {
         cursor_ = first;  // new memory: what was overwritten in it meanwhile is lost to us
     } else if (!has_cursor_) {
         cursor_ = ring.before_oldest();
@@ -155,9 +165,24 @@ bool Subscriber::Impl::should_move() const {
     return name_moved_ || memory_->state() == layout::kReplaced;
 }
 
+bool Subscriber::Impl::should_move_by_now() {
+    if (should_move()) return true;
+    const std::int64_t now = platform::monotonic_ns();
+    if (memory_->state() == layout::kLive && now - name_looked_ns_ < kNameLookPeriodNs) {
+        return false;
+    }
+    ask_the_name();
+    return name_moved_;
+}
+
 void Subscriber::Impl::look_at_the_name() {
     const std::lock_guard lock(mutex_);
+    ask_the_name();
+}
+
+void Subscriber::Impl::ask_the_name() {
     if (!memory_ || name_moved_) return;
+    name_looked_ns_ = platform::monotonic_ns();
     try {
         name_moved_ = api::where_leads(full_name, memory_->segment->id()) == api::Leads::elsewhere;
     } catch (const std::exception&) {
@@ -179,10 +204,33 @@ api::Ring::Outcome Subscriber::Impl::take_place(api::Ring::Place& place, std::ui
                           : ring.take_next(lease_->index(), cursor_, lost, place);
 }
 
+void Subscriber::Impl::count_lost(std::uint64_t lost) {
+    if (lost == 0) return;
+    const std::uint64_t all = lost_.load(std::memory_order_relaxed) + lost;
+    lost_.store(all, std::memory_order_relaxed);
+    lease_->set_count(all);
+}
+
+std::shared_ptr<const Frame::Impl> Subscriber::Impl::make_frame(const api::Ring::Place& place,
+                                                                bool copy,
+                                                                std::uint64_t cursor_before) {
+    try {
+        return std::make_shared<const Frame::Impl>(lease_, name, place, copy);
+    } catch (const std::bad_alloc&) {
+        // Not lost: the next look finds it again. (Its pin goes, whether it was given back or not.)
+        lease_->unpin(place.slot);
+        cursor_ = cursor_before;
+        lease_->set_cursor(cursor_);
+        throw;
+    }
+}
+
 Subscriber::Impl::Step Subscriber::Impl::take() {
     Step step;
     step.memory = memory_;
     memory_->segment->require_attached();
+    if (lease_->is_dormant()) lease_->wake_up(cursor_);
+    const std::uint64_t cursor_before = cursor_;
     api::Ring::Place place;
     std::uint64_t lost = 0;
     auto outcome = take_place(place, lost);
@@ -192,18 +240,14 @@ Subscriber::Impl::Step Subscriber::Impl::take() {
         step.latest = memory_->ring().latest();
         outcome = take_place(place, lost);
     }
-    if (lost > 0) {
-        const std::uint64_t all = lost_.load(std::memory_order_relaxed) + lost;
-        lost_.store(all, std::memory_order_relaxed);
-        lease_->set_count(all);
-    }
+    count_lost(lost);
     lease_->set_cursor(cursor_);
     cursor_for_spin_.store(cursor_, std::memory_order_relaxed);
     switch (outcome) {
         case api::Ring::Outcome::frame: {
             const bool copy = lease_->pin_count() > pins_max(memory_->control.slot_count());
             step.news = News::frame;
-            step.frame = std::make_shared<const Frame::Impl>(lease_, name, place, copy);
+            step.frame = make_frame(place, copy, cursor_before);
             break;
         }
         case api::Ring::Outcome::ended:
@@ -222,11 +266,12 @@ Subscriber::Impl::Step Subscriber::Impl::step(bool attach) {
         Step now = take();
         if (now.news == News::frame) return now;
         // All of this memory was read; the end of it is told once, then newer memory is followed.
+        if (!attach) return now;
         if (now.news == News::ended && !end_was_told_) {
             end_was_told_ = true;
             return now;
         }
-        if (!attach || !should_move()) return now;
+        if (!should_move_by_now()) return now;
         detach();
     }
 }
@@ -235,6 +280,7 @@ std::size_t Subscriber::Impl::take_many(std::span<std::byte> out, std::size_t co
     const std::lock_guard lock(mutex_);
     last = {};
     if (!memory_) return 0;
+    if (lease_->is_dormant()) lease_->wake_up(cursor_);
     const layout::Field& field = memory_->plan.fields.front();
     if (memory_->plan.fields.size() != 1 || field.variable) {
         throw Invalid("get_many() is for streams of one field and one shape");
@@ -249,19 +295,19 @@ std::size_t Subscriber::Impl::take_many(std::span<std::byte> out, std::size_t co
     std::uint64_t lost = 0;
     while (done < count) {
         api::Ring::Place place;
-        const auto outcome = take_place(place, lost);
-        if (outcome != api::Ring::Outcome::frame) break;
+        try {
+            if (take_place(place, lost) != api::Ring::Outcome::frame) break;
+        } catch (const CorruptBytes&) {
+            if (done == 0) throw;
+            break;  // the next call says it
+        }
         std::memcpy(out.data() + done * field.max_bytes, memory_->slot(place.slot),
                     field.max_bytes);
         lease_->set_cursor(cursor_);
         lease_->unpin(place.slot);
         ++done;
     }
-    if (lost > 0) {
-        const std::uint64_t all = lost_.load(std::memory_order_relaxed) + lost;
-        lost_.store(all, std::memory_order_relaxed);
-        lease_->set_count(all);
-    }
+    count_lost(lost);
     return done;
 }
 
@@ -292,23 +338,36 @@ void Subscriber::Impl::sleep(const Step& step, sync::Patience& patience) {
                         patience.next_slice_ns());
 }
 
+// What is there; where we may spin, a look at the history alone must do for "nothing".
+Subscriber::Impl::Step Subscriber::Impl::look_first(const sync::Patience& patience) {
+    if (!options.latest && !patience.over()) {
+        const std::lock_guard lock(mutex_);
+        if (memory_ && spin.ns() > 0 && !memory_->ring().has_next(cursor_)) {
+            return {News::nothing, nullptr, memory_, 0};
+        }
+    }
+    return step(true);
+}
+
 Subscriber::Impl::Step Subscriber::Impl::wait_for_news(sync::Patience& patience) {
-    Step now = step(true);
+    Step now = look_first(patience);
     const auto is_over = [&] { return now.news != News::nothing || gate.closed(); };
     if (!is_over() && now.memory) {
         // Looks without the mutex; relaxed: another thread that takes meanwhile makes them in vain.
-        const std::uint64_t cursor = cursor_for_spin_.load(std::memory_order_relaxed);
+        const auto memory = now.memory;
         std::uint32_t looks = 0;
         patience.spin_until([&] {
-            const api::Ring ring = now.memory->ring();
+            const api::Ring ring = memory->ring();
+            const std::uint64_t cursor = cursor_for_spin_.load(std::memory_order_relaxed);
             const bool seldom = ++looks % kLooksPerLatest == 0 || options.latest;
             if (!(ring.has_next(cursor) || (seldom && ring.latest() != now.latest))) {
                 return seldom && gate.closed();
             }
             now = step(false);
-            return is_over();
+            return is_over() || now.memory != memory;
         });
     }
+    if (now.news != News::frame) now = step(true);
     while (now.news == News::nothing) {
         if (gate.closed()) go_on("get");
         if (patience.over()) break;
@@ -316,7 +375,13 @@ Subscriber::Impl::Step Subscriber::Impl::wait_for_news(sync::Patience& patience)
         patience.ask_whether_to_go_on();
         now = step(true);
     }
-    if (has_poll_.load(std::memory_order_relaxed)) refresh_bell();
+    if (has_poll_.load(std::memory_order_relaxed)) {
+        try {
+            refresh_bell();
+        } catch (...) {
+            if (now.news != News::frame) throw;  // the frame is not lost for a bell
+        }
+    }
     return now;
 }
 
@@ -339,7 +404,10 @@ std::size_t Subscriber::get_many(std::span<std::byte> out, std::size_t count, Ti
         sync::Patience patience(timeout.count(), impl_->spin, [this] { impl_->go_on("get_many"); });
         Impl::Step last;
         std::size_t done = impl_->take_many(out, count, last);
-        if (done > 0) return done;
+        if (done > 0) {
+            if (impl_->has_poll()) impl_->refresh_bell();
+            return done;
+        }
         const auto first = impl_->wait_for_news(patience);
         if (first.news == Impl::News::nothing) return 0;
         if (first.news == Impl::News::ended) {

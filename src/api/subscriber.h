@@ -10,6 +10,7 @@
 
 #include "api/awaited.h"
 #include "api/bell.h"
+#include "api/fork_mutex.h"
 #include "api/frame.h"
 #include "api/gate.h"
 #include "api/stream_memory.h"
@@ -56,6 +57,7 @@ struct Subscriber::Impl final : api::Awaited {
     Step step(bool attach);
     // Up to count frames into out, without waiting.
     std::size_t take_many(std::span<std::byte> out, std::size_t count, Step& last);
+    Step look_first(const sync::Patience& patience);
     // Until there is news or the time is over.
     Step wait_for_news(sync::Patience& patience);
     void sleep(const Step& step, sync::Patience& patience);
@@ -69,6 +71,7 @@ struct Subscriber::Impl final : api::Awaited {
 
     int fileno();
     void refresh_bell();
+    bool has_poll() const noexcept { return has_poll_.load(std::memory_order_relaxed); }
     std::unique_ptr<api::WaitRound> begin_wait() override;
 
  private:
@@ -79,11 +82,17 @@ struct Subscriber::Impl final : api::Awaited {
     void detach() noexcept;
     Step take();
     bool should_move() const;
+    // The same, asking the name now and then: nobody may have said that it moved.
+    bool should_move_by_now();
+    void ask_the_name();
     void require_expected(const api::StreamMemory& memory) const;
     bool is_ready();
+    void count_lost(std::uint64_t lost);
+    std::shared_ptr<const Frame::Impl> make_frame(const api::Ring::Place& place, bool copy,
+                                                  std::uint64_t cursor_before);
     api::Ring::Outcome take_place(api::Ring::Place& place, std::uint64_t& lost);
 
-    std::mutex mutex_;
+    api::ForkMutex mutex_;
     std::shared_ptr<api::StreamMemory> memory_;
     std::shared_ptr<api::EndLease> lease_;
     std::uint64_t cursor_ = 0;
@@ -91,6 +100,7 @@ struct Subscriber::Impl final : api::Awaited {
     bool has_cursor_ = false;                        // it has been in some memory of this name
     bool end_was_told_ = false;                      // of this memory
     bool name_moved_ = false;
+    std::int64_t name_looked_ns_ = 0;
     std::atomic<std::uint64_t> lost_{0};
 
     // Under api::bells_mutex(), which is taken after mutex_.

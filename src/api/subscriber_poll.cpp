@@ -51,19 +51,28 @@ int Subscriber::Impl::fileno() {
 
 void Subscriber::Impl::refresh_bell() {
     const std::lock_guard lock(mutex_);
-    if (!memory_) (void)try_attach();
+    {
+        const std::lock_guard bells(api::bells_mutex());
+        // Another process's, from before fork(): its pipe is not ours to touch.
+        if (!poll_ || poll_->process != platform::identity().pid || gate.closed()) return;
+        // Without live memory news come by the folder of names. Before the look at the name, so
+        // that one that appears in between is heard.
+        const bool watch = !memory_ || memory_->state() != layout::kLive;
+        if (watch) {
+            api::watch_names(poll_->names);
+            poll_->names.empty();
+        }
+        if (watch != poll_->watching_names && poll_->names.fd() >= 0) {
+            watch ? poll_->set.add(poll_->names.fd()) : poll_->set.remove(poll_->names.fd());
+            poll_->watching_names = watch;
+        }
+    }
+    if (memory_) {
+        (void)should_move_by_now();
+    } else {
+        (void)try_attach();
+    }
     const std::lock_guard bells(api::bells_mutex());
-    if (!poll_ || gate.closed()) return;
-    // Without live memory news come by the folder of names.
-    const bool watch = !memory_ || memory_->state() != layout::kLive;
-    if (watch) {
-        api::watch_names(poll_->names);
-        poll_->names.empty();
-    }
-    if (watch != poll_->watching_names && poll_->names.fd() >= 0) {
-        watch ? poll_->set.add(poll_->names.fd()) : poll_->set.remove(poll_->names.fd());
-        poll_->watching_names = watch;
-    }
     poll_->bell.empty();
     if (memory_) {
         api::Segment& segment = *memory_->segment;

@@ -66,7 +66,7 @@ std::size_t wait(std::span<Waitable> things, Timeout timeout) {
             }
             if (changed) continue;
             const std::int64_t slice_ns = patience.next_slice_ns();
-            if (!all_have_words || !platform::futex_wait_any(words, slice_ns)) {
+            if (words.empty() || !all_have_words || !platform::futex_wait_any(words, slice_ns)) {
                 std::vector<int> bells;
                 bells.reserve(rounds.size());
                 for (const auto& round : rounds) bells.push_back(round->bell());

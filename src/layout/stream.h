@@ -57,7 +57,8 @@ SlotPlan parse_fields(std::string_view text);
 // The pool as numpy.load sees it: records of the fields, with what else a slot holds as padding.
 std::string npy_descr_of_pool(const SlotPlan& plan);
 
-// The 16 lower bits of `latest` and of ring entries are slot + 1 (0: none) and the end mark.
+// The 16 lower bits of `latest` and of ring entries are slot + 1 (0: none); in `latest` bit 14 says
+// that the memory loses its name, bit 15 that the stream has ended.
 struct SlotLine {
     Word64 word;  // kind, owner, number: sync/slot_ring.h
     // Of the frame in it; written by the slot's owner before READY, read by who pins it.

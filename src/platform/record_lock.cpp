@@ -1,6 +1,7 @@
 #include "platform/record_lock.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 
@@ -17,6 +18,12 @@ struct flock one_byte(short type, std::uint64_t byte) {
     return lock;
 }
 }  // namespace
+
+FileIdentity identity_of(int fd) noexcept {
+    struct stat status{};
+    if (fstat(fd, &status) != 0) return {};
+    return {status.st_dev, status.st_ino};
+}
 
 bool try_record_lock(int fd, std::uint64_t byte) {
     struct flock lock = one_byte(F_WRLCK, byte);

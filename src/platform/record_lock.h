@@ -7,6 +7,13 @@
 
 namespace ndshare::platform {
 
+// Which file a descriptor leads to; zeros: it is not open.
+struct FileIdentity {
+    std::uint64_t device = 0, inode = 0;
+    bool operator==(const FileIdentity&) const = default;
+};
+FileIdentity identity_of(int fd) noexcept;
+
 bool try_record_lock(int fd, std::uint64_t byte);  // false: another description holds it
 void record_unlock(int fd, std::uint64_t byte) noexcept;
 bool is_locked_by_another(int fd, std::uint64_t byte);

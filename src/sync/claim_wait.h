@@ -12,11 +12,11 @@ namespace ndshare::sync {
 template <class Ground>
 typename SlotRing<Ground>::Claim claim_waiting(SlotRing<Ground> ring, Ends<Ground> ends,
                                                layout::Word32& room_word, Ground& ground,
-                                               std::uint64_t me, KnownDead& dead,
+                                               std::uint64_t me, ClaimMemory& memory,
                                                Patience& patience) {
-    auto claim = ring.claim(me, true, false, dead);
+    auto claim = ring.claim(me, true, false, memory);
     const auto look = [&](bool ask) {
-        claim = ring.claim(me, true, ask, dead);
+        claim = ring.claim(me, true, ask, memory);
         return static_cast<bool>(claim);
     };
     if (claim || patience.spin_until([&] { return look(false); })) return claim;

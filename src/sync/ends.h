@@ -97,18 +97,20 @@ class Ends {
     // SYNC(room): the flag first, then the publisher's look at pins and cursors.
     void need_room() { ground_.store_seq_cst(control_.words().need_room, std::uint32_t{1}); }
 
-    std::uint32_t joins() const { return ground_.load_acquire(control_.words().joins); }
-
- private:
+    // After an end was taken, let go, or its kind changed so that more is held back.
     void announce() noexcept {
         auto& words = control_.words();
         std::uint32_t seen = ground_.load_acquire(words.joins);
-        // SYNC(joins): whoever waits for peers looks again.
-        while (!ground_.compare_exchange(words.joins, seen, seen + 1)) {
+        // SYNC(joins): whoever waits for peers looks again; a claimer that missed it has made its
+        // slot BUSY before what the newcomer looks at next.
+        while (!ground_.compare_exchange_seq_cst(words.joins, seen, seen + 1)) {
         }
         ground_.wake_all(words.joins);
         tell_room();
     }
+    std::uint32_t joins() const { return ground_.load_acquire(control_.words().joins); }
+
+ private:
     void raise_high_water(std::size_t index) {
         auto& word = control_.words().end_high_water;
         std::uint32_t seen = ground_.load_acquire(word);

@@ -18,8 +18,8 @@ class Ground : public Atomics {
  public:
     Ground() = default;
     // fd: the description whose mapping control is; own_row's lock is held through it.
-    Ground(int fd, layout::Control control, std::size_t own_row)
-        : fd_(fd), control_(control), own_row_(own_row) {}
+    Ground(int fd, layout::Control control, std::size_t own_row, const platform::FileIdentity& file)
+        : fd_(fd), control_(control), own_row_(own_row), file_(file) {}
 
     // A row that is being taken right now may pass for its former, dead holder: callers look again
     // after a slice. Never the other way round.
@@ -28,8 +28,10 @@ class Ground : public Atomics {
         // SYNC(row-epoch): a later epoch means that the owner's lock was free in between.
         const std::uint64_t epoch = load_acquire(control_.row(row).epoch);
         if (owner_of(owner) != owner_word(row, epoch)) return false;
-        // One's own lock is invisible to oneself.
-        return row == own_row_ || platform::is_locked_by_another(fd_, row);
+        // One's own lock is invisible to oneself. And a descriptor that was closed behind our back
+        // knows nothing of anybody: nobody is dead then.
+        return row == own_row_ || file_ != platform::identity_of(fd_) ||
+               platform::is_locked_by_another(fd_, row);
     }
     static void sleep(const auto& word, std::uint32_t expected, std::int64_t ns) noexcept {
         platform::futex_wait(WordAccess::futex_word(word), expected, ns);
@@ -42,6 +44,7 @@ class Ground : public Atomics {
     int fd_ = -1;
     layout::Control control_;
     std::size_t own_row_ = layout::kRowCount;
+    platform::FileIdentity file_;
 };
 
 }  // namespace ndshare::sync

@@ -12,77 +12,20 @@
 // Threads: any; an End belongs to one handle. Processes: any. Blocks: no, nothing here waits.
 // A crash leaves BUSY or READY words, which the next claimer that needs a slot resolves.
 #pragma once
+#include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <optional>
 
 #include "base/check.h"
 #include "base/fault.h"
 #include "layout/stream.h"
+#include "sync/claim_memory.h"
 #include "sync/owner.h"
 #include "sync/sleepers.h"
+#include "sync/slot_words.h"
 
 namespace ndshare::sync {
-
-// ---- numbers and places -------------------------------------------------------------------------
-
-inline constexpr std::uint64_t kSeqMask = (std::uint64_t{1} << 48) - 1;
-inline constexpr unsigned kSeqShift = 16;
-inline constexpr std::uint64_t kEndedMark = 0x8000;
-
-constexpr std::uint64_t place_word(std::uint64_t seq, std::size_t slot) {
-    return (seq & kSeqMask) << kSeqShift | (slot + 1);
-}
-constexpr std::uint64_t seq_of(std::uint64_t word) { return word >> kSeqShift; }
-constexpr bool has_slot(std::uint64_t place) { return (place & 0x7fff) != 0; }
-constexpr std::size_t slot_of(std::uint64_t place) { return (place & 0x7fff) - 1; }
-constexpr bool is_ended(std::uint64_t latest) { return (latest & kEndedMark) != 0; }
-// How far a is ahead of b; numbers have 48 bits here and may have wrapped.
-constexpr std::int64_t seq_distance(std::uint64_t a, std::uint64_t b) {
-    return static_cast<std::int64_t>((a - b) << 16) >> 16;
-}
-// The full number of a frame, from one that is near.
-constexpr std::uint64_t full_seq(std::uint64_t seq, std::uint64_t near) {
-    return near + static_cast<std::uint64_t>(seq_distance(seq, near));
-}
-
-// ---- slot words ---------------------------------------------------------------------------------
-//   0..1   kind        2..7   low bits of the owner's row epoch       8..15  the owner's row
-//   16..63 number: of the frame in it (BUSY: of the one that was)
-enum class SlotKind : std::uint64_t { free = 0, busy = 1, ready = 2, published = 3 };
-inline constexpr std::uint64_t kSlotEpochMask = 63;
-
-constexpr SlotKind kind_of(std::uint64_t word) { return static_cast<SlotKind>(word & 3); }
-constexpr std::uint64_t published_word(std::uint64_t seq) {
-    return (seq & kSeqMask) << kSeqShift | static_cast<std::uint64_t>(SlotKind::published);
-}
-constexpr std::uint64_t owned_word(SlotKind kind, std::uint64_t owner, std::uint64_t seq) {
-    return (seq & kSeqMask) << kSeqShift | static_cast<std::uint64_t>(row_of(owner)) << 8 |
-           (owner >> kEpochShift & kSlotEpochMask) << 2 | static_cast<std::uint64_t>(kind);
-}
-
-// Owner words that the kernel has called dead: they stay so. Relaxed: one that is missed is asked
-// for again. Private to a process.
-class KnownDead {
- public:
-    bool has(std::size_t end, std::uint64_t owner) const noexcept {
-        return owners_[end].load(std::memory_order_relaxed) == owner;
-    }
-    void add(std::size_t end, std::uint64_t owner) noexcept {
-        owners_[end].store(owner, std::memory_order_relaxed);
-    }
-    // Now and then, also where slots are still to be had: what the dead left makes the history
-    // shorter. Relaxed: one look more or less.
-    bool is_time_to_ask() noexcept {
-        return looks_.fetch_add(1, std::memory_order_relaxed) % kLooksPerQuestion == 0;
-    }
-
- private:
-    static constexpr std::uint32_t kLooksPerQuestion = 16;
-    std::atomic<std::uint32_t> looks_{0};
-    std::array<std::atomic<std::uint64_t>, layout::kEndCount> owners_{};
-};
 
 template <class Ground>
 class SlotRing {
@@ -103,24 +46,25 @@ class SlotRing {
 
     // A slot to fill, the oldest that nobody needs. block: also unread frames are needed. me: the
     // owner word of this process. ask: the kernel too, who of those that are in the way is dead.
-    Claim claim(std::uint64_t me, bool block, bool ask, KnownDead& dead) {
+    Claim claim(std::uint64_t me, bool block, bool ask, ClaimMemory& memory) {
         const std::uint64_t newest = latest();
         const std::uint64_t oldest = seq_of(newest) - (control_.slot_count() - 1);
-        Asked soft{dead, false, {}};
+        Asked soft{memory, false, {}};
         // SYNC(history): usually every slot has one of the last frames.
         const std::uint64_t entry = ground_.load_acquire(control_.ring(oldest));
         if (has_slot(entry) && slot_of(entry) < control_.slot_count() &&
             seq_of(entry) == (oldest & kSeqMask)) {
             Claim claim{slot_of(entry)};
+            __builtin_prefetch(&control_.slot(claim.slot), 1);  // one transfer for look and CAS
             const std::uint64_t word = ground_.load_acquire(control_.slot(claim.slot).word);
             if (word == published_word(oldest) && try_claim(me, block, word, soft, claim)) {
                 return claim;
             }
         }
-        soft.hard = ask && dead.is_time_to_ask();
+        soft.hard = ask && memory.is_time_to_ask();
         Claim claim = claim_any(me, block, soft);
         if (claim || !ask) return claim;
-        Asked hard{dead, true, {}};
+        Asked hard{memory, true, {}};
         return claim_any(me, block, hard);
     }
 
@@ -131,15 +75,18 @@ class SlotRing {
     }
 
     // REQUIRES: slot is me's BUSY one, its bytes and stamps (but for the number) are there. The
-    // number it got; nullopt: the stream has ended.
+    // number it got; nullopt: the stream has ended, or was sealed.
     std::optional<std::uint64_t> publish(std::uint64_t me, std::size_t slot) {
         auto& line = control_.slot(slot);
         auto& words = control_.words();
         std::uint64_t seen = latest();
         bool slept = false;
+        // The next claim's look at the pins: a subscriber that keeps up has written them by now.
+        const std::size_t in_use = std::min<std::size_t>(ends_in_use(), kEndsFetched);
+        for (std::size_t end = 0; end < in_use; ++end) __builtin_prefetch(&control_.end(end));
         Sleepers sleepers(words.need_wake, ground_);
         for (;;) {
-            if (is_ended(seen)) return std::nullopt;
+            if ((seen & kMarks) != 0) return std::nullopt;
             put_into_history(seen);
             // Relaxed: within 2^47 of every number that is in use.
             const std::uint64_t next = full_seq(seq_of(seen), anchor()) + 1;
@@ -167,14 +114,9 @@ class SlotRing {
     }
 
     // No frame follows under this memory; also true when somebody else said it before.
-    void end() {
-        auto& words = control_.words();
-        std::uint64_t seen = latest();
-        while (!is_ended(seen) &&
-               !ground_.compare_exchange_seq_cst(words.latest, seen, seen | kEndedMark)) {
-        }
-        ground_.wake_all(words.latest);
-    }
+    void end() { mark(kEndedMark); }
+    // The same, for memory that loses its name: whoever was about to publish is told.
+    void seal() { mark(kSealedMark); }
 
     // ---- subscribers ----------------------------------------------------------------------------
     struct Place {
@@ -189,7 +131,7 @@ class SlotRing {
         for (;;) {
             const std::uint64_t wanted = cursor + 1;
             std::size_t slot = 0;
-            if (find(wanted, slot) && pin(end, slot, wanted)) {
+            if (find(wanted, slot) && pin_patiently(end, slot, wanted)) {
                 place = {slot, wanted};
                 cursor = wanted;
                 return Outcome::frame;
@@ -223,6 +165,7 @@ class SlotRing {
                 cursor = seq;
                 return Outcome::frame;
             }
+            if (latest() == newest) throw CorruptBytes("the newest frame is in no slot");
         }
     }
 
@@ -255,7 +198,10 @@ class SlotRing {
         if (!has_slot(newest)) return seq;
         std::size_t slot = 0;
         for (std::uint64_t k = 0; k < control_.ring_count(); ++k, --seq) {
-            if (!find(seq, slot) || !is_there(slot, seq)) break;
+            // SYNC(cursor): after our end says that it joins, so that a slot that was made BUSY
+            // before is seen to be.
+            if (!find(seq, slot)) break;
+            if (!shows(ground_.load_seq_cst(control_.slot(slot).word), seq)) break;
         }
         return seq;
     }
@@ -286,27 +232,38 @@ class SlotRing {
     }
 
  private:
+    static constexpr std::size_t kEndsFetched = 16;
+    static constexpr int kBusyLooks = 4;
     static constexpr std::uint64_t kAnchorStep = std::uint64_t{1} << 20;
 
     // What one claim asks the kernel. Not hard: an end counts as alive unless known to be dead.
     struct Asked {
-        KnownDead& dead;
+        ClaimMemory& memory;
         bool hard;
         std::array<std::uint8_t, layout::kEndCount> answers;  // 0: not asked, 1: alive
     };
+
+    void mark(std::uint64_t which) {
+        auto& words = control_.words();
+        std::uint64_t seen = latest();
+        while ((seen & which) == 0 &&
+               !ground_.compare_exchange_seq_cst(words.latest, seen, seen | which)) {
+        }
+        ground_.wake_all(words.latest);
+    }
 
     static std::uint64_t bit_of(std::size_t slot) { return std::uint64_t{1} << (slot % 64); }
     bool slot_in_range(std::uint64_t place) const { return slot_of(place) < control_.slot_count(); }
 
     bool counts(std::size_t end, Asked& asked) {
         const std::uint64_t owner = ground_.load_acquire(control_.end(end).owner);
-        if (!names_a_row(owner) || asked.dead.has(end, owner)) return false;
+        if (!names_a_row(owner) || asked.memory.has(end, owner)) return false;
         if (!asked.hard || asked.answers[end] != 0) return true;
         if (ground_.owner_is_alive(owner)) {
             asked.answers[end] = 1;
             return true;
         }
-        asked.dead.add(end, owner);
+        asked.memory.add(end, owner);
         return false;
     }
 
@@ -323,35 +280,56 @@ class SlotRing {
         return false;
     }
 
-    bool is_unread(std::uint64_t seq, Asked& asked, Claim& claim) {
+    // Has every living in-order end read this frame? REQUIRES: nothing, a wrong no costs a wait.
+    bool was_read_by_all(std::uint64_t seq, Asked& asked, Claim& claim) {
+        // SYNC(joins): after BUSY, whoever joined before it is seen here; and an unchanged count
+        // means that the ends are those whose cursors were looked at.
+        const std::uint32_t joins = ground_.load_seq_cst(control_.words().joins);
+        if (asked.memory.was_read(seq, joins)) return true;
+        const auto slowest = slowest_cursor(seq, asked, claim);
+        if (!slowest) return false;
+        asked.memory.note_read(*slowest, joins);
+        return true;
+    }
+
+    // nullopt: seq is unread by the end in claim. Else the least cursor, or the newest number.
+    std::optional<std::uint64_t> slowest_cursor(std::uint64_t seq, Asked& asked, Claim& claim) {
+        std::uint64_t slowest = seq_of(latest());
         const std::size_t in_use = ends_in_use();
         for (std::size_t end = 0; end < in_use; ++end) {
             // SYNC(cursor): after BUSY; whoever joined before it is seen here.
             const std::uint32_t kind = ground_.load_seq_cst(control_.end(end).kind);
             if (kind != layout::kEndInOrder && kind != layout::kEndJoining) continue;
-            if (kind == layout::kEndInOrder &&
-                seq_distance(seq, ground_.load_seq_cst(control_.end(end).cursor) & kSeqMask) <= 0) {
-                continue;
-            }
+            const std::uint64_t cursor = ground_.load_seq_cst(control_.end(end).cursor) & kSeqMask;
+            const bool read = kind == layout::kEndInOrder && seq_distance(seq, cursor) <= 0;
             if (!counts(end, asked)) continue;
-            claim.refusal = Refusal::unread;
-            claim.blocker = end;
-            return true;
+            if (!read) {
+                claim.refusal = Refusal::unread;
+                claim.blocker = end;
+                return std::nullopt;
+            }
+            if (seq_distance(cursor, slowest) < 0) slowest = cursor;
         }
-        return false;
+        return slowest;
     }
 
-    bool is_needed(std::size_t slot, std::uint64_t word, bool block, Asked& asked, Claim& claim) {
-        if (is_pinned(slot, asked, claim)) return true;
+    bool is_needed(std::size_t slot, std::uint64_t word, bool block, bool pins, Asked& asked,
+                   Claim& claim) {
+        if (pins && is_pinned(slot, asked, claim)) {
+            asked.memory.met_pin();
+            return true;
+        }
         return block && kind_of(word) == SlotKind::published &&
-               is_unread(seq_of(word), asked, claim);
+               !was_read_by_all(seq_of(word), asked, claim);
     }
 
     bool try_claim(std::uint64_t me, bool block, std::uint64_t word, Asked& asked, Claim& claim) {
         auto& slot_word = control_.slot(claim.slot).word;
         claim.refusal = Refusal::none;
-        // A look before: a needed frame should not seem to be gone, not even for a moment.
-        if (is_needed(claim.slot, word, block, asked, claim)) return false;
+        // A look before: a needed frame should not seem to be gone, not even for a moment. Where
+        // pins are rare they are looked at once, after BUSY.
+        const bool expects_pins = asked.memory.expects_pins();
+        if (is_needed(claim.slot, word, block, expects_pins, asked, claim)) return false;
         const std::uint64_t busy = owned_word(SlotKind::busy, me, seq_of(word));
         // SYNC(pin): BUSY first, then the look at the pins. SYNC(slot-word)
         if (!ground_.compare_exchange_seq_cst(slot_word, word, busy)) {
@@ -359,9 +337,19 @@ class SlotRing {
             return false;
         }
         NDSHARE_FAULT_POINT_QUIET("slot_ring.after_busy");
-        if (!is_needed(claim.slot, word, block, asked, claim)) return true;
-        ground_.store_release(slot_word, word);
-        return false;
+        bool needed = true;
+        try {
+            needed = is_needed(claim.slot, word, block, true, asked, claim);
+        } catch (...) {  // the kernel could not be asked
+            ground_.store_release(slot_word, word);
+            throw;
+        }
+        if (needed) {
+            ground_.store_release(slot_word, word);
+            return false;
+        }
+        asked.memory.met_none();
+        return true;
     }
 
     Claim claim_any(std::uint64_t me, bool block, Asked& asked) {
@@ -426,14 +414,15 @@ class SlotRing {
     // number, the history has it.
     bool was_committed(std::uint64_t seq, std::size_t slot) const {
         const std::uint64_t newest = latest();
-        if ((newest & ~kEndedMark) == place_word(seq, slot)) return true;
+        if ((newest & ~kMarks) == place_word(seq, slot)) return true;
         return ground_.load_acquire(control_.ring(seq)) == place_word(seq, slot);
     }
 
     void put_into_history(std::uint64_t place) {
-        place &= ~kEndedMark;
+        place &= ~kMarks;
         if (!has_slot(place)) return;
         auto& entry = control_.ring(seq_of(place));
+        __builtin_prefetch(&entry, 1);  // one transfer for look and CAS
         std::uint64_t seen = ground_.load_acquire(entry);
         // Only over an older one: a helper may come late.
         while (!has_slot(seen) || seq_distance(seq_of(seen), seq_of(place)) < 0) {
@@ -442,12 +431,15 @@ class SlotRing {
         }
     }
 
-    // What the next claim will write and look at, while the caller does something else.
+    // Slots that the next claims will make theirs, while the caller does something else.
     void fetch_ahead(std::uint64_t next) const {
-        const std::uint64_t place =
-            ground_.load_relaxed(control_.ring(next - control_.slot_count()));  // a guess
-        if (has_slot(place) && slot_in_range(place)) {
-            __builtin_prefetch(&control_.slot(slot_of(place)), 1);
+        for (std::uint64_t k = 0; k < 2; ++k) {
+            // Relaxed: a guess.
+            const std::uint64_t place =
+                ground_.load_relaxed(control_.ring(next + k - control_.slot_count()));
+            if (has_slot(place) && slot_in_range(place)) {
+                __builtin_prefetch(&control_.slot(slot_of(place)), 1);
+            }
         }
     }
 
@@ -456,7 +448,7 @@ class SlotRing {
         // SYNC(history)
         std::uint64_t place = ground_.load_acquire(control_.ring(seq));
         if (!has_slot(place) || seq_of(place) != (seq & kSeqMask)) {
-            place = latest() & ~kEndedMark;
+            place = latest() & ~kMarks;
             if (!has_slot(place) || seq_of(place) != (seq & kSeqMask)) {
                 // It may have become history between the two looks.
                 place = ground_.load_acquire(control_.ring(seq));
@@ -480,6 +472,16 @@ class SlotRing {
         // SYNC(slot-word): sees the frame's bytes and stamps.
         if (shows(ground_.load_seq_cst(control_.slot(slot).word), seq)) return true;
         unpin(end, slot);
+        return false;
+    }
+
+    // A claimer that meets a pin, or a newcomer, puts the frame back the next moment.
+    bool pin_patiently(std::size_t end, std::size_t slot, std::uint64_t seq) {
+        for (int look = 0; look < kBusyLooks; ++look) {
+            if (pin(end, slot, seq)) return true;
+            const std::uint64_t word = ground_.load_acquire(control_.slot(slot).word);
+            if (kind_of(word) != SlotKind::busy || seq_of(word) != (seq & kSeqMask)) return false;
+        }
         return false;
     }
 

@@ -107,6 +107,34 @@ Setup lossless_under_kills(std::size_t slots) {
     };
 }
 
+// A newcomer in the middle of a block stream: from its first frame on it loses nothing.
+template <class Ground>
+Setup lossless_for_a_newcomer(std::size_t slots) {
+    return [=](World& world) {
+        auto truth = std::make_shared<StreamTruth>(world, slots, kBegin);
+        world.spawn({.name = "publisher", .row = 0}, [&world, truth](Process& who) {
+            StreamPeer<Ground> peer(world, *truth, who);
+            for (int k = 0; k < 6; ++k) (void)peer.publish(true);
+        });
+        for (std::size_t row = 1; row < 3; ++row) {
+            world.spawn({.name = "reader", .row = row}, [&world, truth](Process& who) {
+                StreamPeer<Ground> peer(world, *truth, who);
+                peer.join(layout::kEndInOrder);
+                std::uint64_t lost_before_first = 0;
+                bool began = false;
+                for (int k = 0; k < 8; ++k) {
+                    const bool got = peer.get();
+                    if (!began) lost_before_first = peer.lost();
+                    began |= got;
+                    world.pause();
+                }
+                world.require(peer.lost() == lost_before_first, "a block stream lost a frame");
+                peer.leave();
+            });
+        }
+    };
+}
+
 // One who always finds a slot, whoever dies: slots for each that may hold one, the newest, and his.
 template <class Ground>
 Setup survivor(std::size_t readers) {
@@ -172,6 +200,12 @@ TEST(SlotRing, block_loses_nothing_when_publishers_die) {
     const Plan plan{.slices = Slices::when_idle, .kills = 2, .weak_memory = true};
     for (const std::size_t slots : {2, 3, 6}) {
         EXPECT_TRUE(holds(explore(plan, 10000, lossless_under_kills<SimGround>(slots))));
+    }
+}
+TEST(SlotRing, block_loses_nothing_for_newcomers) {
+    const Plan plan{.slices = Slices::when_idle, .weak_memory = true};
+    for (const std::size_t slots : {2, 3, 4}) {
+        EXPECT_TRUE(holds(explore(plan, 10000, lossless_for_a_newcomer<SimGround>(slots))));
     }
 }
 TEST(SlotRing, slots_of_the_dead_come_back) {

@@ -59,9 +59,9 @@ class StreamPeer {
         if (block) {
             auto patience = patient();
             claim = sync::claim_waiting(ring_, ends_, control_.words().room, ground_, who_.owner,
-                                        dead_, patience);
+                                        claims_, patience);
         } else {
-            claim = ring_.claim(who_.owner, false, true, dead_);
+            claim = ring_.claim(who_.owner, false, true, claims_);
         }
         if (!claim) return false;
         const std::uint64_t value = ++truth_.value_count;
@@ -157,7 +157,7 @@ class StreamPeer {
     sync::SlotRing<Ground> ring_;
     sync::Ends<Ground> ends_;
     sync::SpinBudget spin_{0};
-    sync::KnownDead dead_;
+    sync::ClaimMemory claims_;
     std::size_t end_ = 0;
     std::uint64_t cursor_ = 0, lost_ = 0;
     std::uint32_t kind_ = 0;
