@@ -18,6 +18,9 @@ namespace {
 using api::in_operation;
 using api::StreamMemory;
 
+// put_many(): frames of one moment have one stamp.
+constexpr std::size_t kFramesPerClock = 32;
+
 Error publishing_already(const std::string& name, std::uint32_t pid) {
     return Error(Errc::exists, "publish", name,
                  "process " + std::to_string(pid) +
@@ -265,7 +268,7 @@ std::optional<std::size_t> Publisher::Impl::claim(const Use& use, Timeout timeou
 std::uint64_t Publisher::Impl::commit(const Use& use, std::size_t slot, const Stamp& stamp) {
     const StreamMemory& m = use.memory();
     auto& line = m.control.slot(slot);
-    const platform::Instant now = platform::now();
+    const platform::Instant now = stamp.now ? *stamp.now : platform::now();
     // Relaxed, all three: the commit publishes them.
     sync::Atomics::store_relaxed(
         line.time_ns, static_cast<std::uint64_t>(stamp.time_ns.value_or(now.realtime_ns)));
@@ -350,6 +353,7 @@ std::size_t Publisher::put_many(std::span<const std::byte> values, std::size_t c
         (void)impl_->lease(use);
         const platform::Deadline deadline(timeout.count());
         std::size_t done = 0;
+        platform::Instant now{};
         for (std::size_t k = 0; k < count; ++k) {
             const Timeout left(deadline.is_forever() ? forever.count() : deadline.left_ns());
             const auto slot = impl_->claim(use, left);
@@ -359,7 +363,8 @@ std::size_t Publisher::put_many(std::span<const std::byte> values, std::size_t c
                 continue;
             }
             std::memcpy(m.slot(*slot), values.data() + k * field.max_bytes, field.max_bytes);
-            (void)impl_->commit(use, *slot, {});
+            if (k % kFramesPerClock == 0) now = platform::now();
+            (void)impl_->commit(use, *slot, {.now = now});
             ++done;
         }
         return done;

@@ -11,6 +11,7 @@
 #include "api/gate.h"
 #include "api/stream_memory.h"
 #include "ndshare/stream.hpp"
+#include "platform/clock.h"
 #include "sync/patience.h"
 
 namespace ndshare {
@@ -43,6 +44,7 @@ struct Publisher::Impl {
     struct Stamp {
         std::optional<std::int64_t> time_ns{};
         std::string_view attrs{};
+        std::optional<platform::Instant> now{};  // nullopt: look at the clock
     };
     // A slot of this process's; nullopt: none is free (drop_oldest), or not in time (block).
     std::optional<std::size_t> claim(const Use& use, Timeout timeout);

@@ -54,7 +54,7 @@ struct StreamMemory {
 class EndLease final : public ForkPart {
  public:
     EndLease(std::shared_ptr<const StreamMemory> memory, std::uint32_t kind);
-    ~EndLease();
+    ~EndLease() override;
     EndLease(const EndLease&) = delete;
 
     const StreamMemory& memory() const { return *memory_; }

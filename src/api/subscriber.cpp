@@ -276,41 +276,6 @@ Subscriber::Impl::Step Subscriber::Impl::step(bool attach) {
     }
 }
 
-std::size_t Subscriber::Impl::take_many(std::span<std::byte> out, std::size_t count, Step& last) {
-    const std::lock_guard lock(mutex_);
-    last = {};
-    if (!memory_) return 0;
-    if (lease_->is_dormant()) lease_->wake_up(cursor_);
-    const layout::Field& field = memory_->plan.fields.front();
-    if (memory_->plan.fields.size() != 1 || field.variable) {
-        throw Invalid("get_many() is for streams of one field and one shape");
-    }
-    if (out.size() < count * field.max_bytes) {
-        throw Invalid("the destination has " + std::to_string(out.size()) + " bytes, " +
-                      std::to_string(count) + " frames " + std::to_string(count * field.max_bytes));
-    }
-    last.memory = memory_;
-    last.latest = memory_->ring().latest();
-    std::size_t done = 0;
-    std::uint64_t lost = 0;
-    while (done < count) {
-        api::Ring::Place place;
-        try {
-            if (take_place(place, lost) != api::Ring::Outcome::frame) break;
-        } catch (const CorruptBytes&) {
-            if (done == 0) throw;
-            break;  // the next call says it
-        }
-        std::memcpy(out.data() + done * field.max_bytes, memory_->slot(place.slot),
-                    field.max_bytes);
-        lease_->set_cursor(cursor_);
-        lease_->unpin(place.slot);
-        ++done;
-    }
-    count_lost(lost);
-    return done;
-}
-
 // ---- waiting ------------------------------------------------------------------------------------
 
 void Subscriber::Impl::go_on(const char* operation) {
@@ -394,33 +359,6 @@ std::optional<Frame> Subscriber::get(Timeout timeout) {
         if (step.news == Impl::News::nothing) return std::nullopt;
         throw Error(Errc::end_of_stream, "get", *impl_->name,
                     "the stream was ended by its publisher, and all its frames were read");
-    });
-}
-
-std::size_t Subscriber::get_many(std::span<std::byte> out, std::size_t count, Timeout timeout) {
-    return in_operation("get_many", *impl_->name, [&]() -> std::size_t {
-        const Impl::Use use(*impl_, "get_many");
-        if (count == 0) return 0;
-        sync::Patience patience(timeout.count(), impl_->spin, [this] { impl_->go_on("get_many"); });
-        Impl::Step last;
-        std::size_t done = impl_->take_many(out, count, last);
-        if (done > 0) {
-            if (impl_->has_poll()) impl_->refresh_bell();
-            return done;
-        }
-        const auto first = impl_->wait_for_news(patience);
-        if (first.news == Impl::News::nothing) return 0;
-        if (first.news == Impl::News::ended) {
-            throw Error(Errc::end_of_stream, "get_many", *impl_->name,
-                        "the stream was ended by its publisher, and all its frames were read");
-        }
-        const FieldView view = first.frame->field(0);
-        if (first.frame->memory().plan.fields.size() != 1 ||
-            first.frame->memory().plan.fields.front().variable || out.size() < view.nbytes) {
-            throw Invalid("get_many() is for streams of one field and one shape");
-        }
-        std::memcpy(out.data(), view.data, view.nbytes);
-        return 1 + impl_->take_many(out.subspan(view.nbytes), count - 1, last);
     });
 }
 

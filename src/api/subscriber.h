@@ -88,6 +88,7 @@ struct Subscriber::Impl final : api::Awaited {
     void require_expected(const api::StreamMemory& memory) const;
     bool is_ready();
     void count_lost(std::uint64_t lost);
+    void tell_cursor();
     std::shared_ptr<const Frame::Impl> make_frame(const api::Ring::Place& place, bool copy,
                                                   std::uint64_t cursor_before);
     api::Ring::Outcome take_place(api::Ring::Place& place, std::uint64_t& lost);

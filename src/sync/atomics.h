@@ -59,6 +59,7 @@ struct Atomics {
     static void clear_bits_seq_cst(auto& word, auto bits) {
         ref(word).fetch_and(~bits, std::memory_order_seq_cst);
     }
+    static void fence_seq_cst() { std::atomic_thread_fence(std::memory_order_seq_cst); }
     static void fence_acquire() { std::atomic_thread_fence(std::memory_order_acquire); }
     static void fence_release() { std::atomic_thread_fence(std::memory_order_release); }
 

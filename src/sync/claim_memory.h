@@ -59,4 +59,11 @@ class ClaimMemory {
     std::array<std::atomic<std::uint64_t>, layout::kEndCount> owners_{};
 };
 
+// What one claim asks the kernel. Not hard: an end counts as alive unless known to be dead.
+struct Asked {
+    ClaimMemory& memory;
+    bool hard;
+    std::array<std::uint8_t, layout::kEndCount> answers;  // 0: not asked, 1: alive
+};
+
 }  // namespace ndshare::sync

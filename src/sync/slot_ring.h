@@ -52,8 +52,7 @@ class SlotRing {
         Asked soft{memory, false, {}};
         // SYNC(history): usually every slot has one of the last frames.
         const std::uint64_t entry = ground_.load_acquire(control_.ring(oldest));
-        if (has_slot(entry) && slot_of(entry) < control_.slot_count() &&
-            seq_of(entry) == (oldest & kSeqMask)) {
+        if (leads_to(entry, oldest) && slot_in_range(entry)) {
             Claim claim{slot_of(entry)};
             __builtin_prefetch(&control_.slot(claim.slot), 1);  // one transfer for look and CAS
             const std::uint64_t word = ground_.load_acquire(control_.slot(claim.slot).word);
@@ -128,27 +127,24 @@ class SlotRing {
     // The frame after cursor, pinned; when it is gone, the oldest that is still there. The cursor
     // moves, lost grows by those that were skipped.
     Outcome take_next(std::size_t end, std::uint64_t& cursor, std::uint64_t& lost, Place& place) {
-        for (;;) {
-            const std::uint64_t wanted = cursor + 1;
-            std::size_t slot = 0;
-            if (find(wanted, slot) && pin_patiently(end, slot, wanted)) {
-                place = {slot, wanted};
-                cursor = wanted;
-                return Outcome::frame;
-            }
-            const std::uint64_t newest = latest();
-            const std::int64_t ahead = seq_distance(seq_of(newest), cursor & kSeqMask);
-            if (ahead <= 0 || !has_slot(newest)) {
-                return is_ended(newest) ? Outcome::ended : Outcome::nothing;
-            }
-            // It came between the two looks.
-            if (find(wanted, slot) && is_there(slot, wanted)) continue;
-            // Gone. Nothing older than the history is there either.
-            const auto history = static_cast<std::int64_t>(control_.ring_count());
-            const std::int64_t skipped = ahead > history ? ahead - history + 1 : 1;
-            cursor += static_cast<std::uint64_t>(skipped);
-            lost += static_cast<std::uint64_t>(skipped);
-        }
+        return next_by(cursor, lost, place, [&](std::size_t slot, std::uint64_t wanted) {
+            return pin_patiently(end, slot, wanted);
+        });
+    }
+
+    // The same without a pin, for a copy: copy(place) copies bytes that may be changing, and what
+    // was overwritten meanwhile counts as lost.
+    template <class Copy>
+    Outcome copy_next(std::uint64_t& cursor, std::uint64_t& lost, Copy copy) {
+        Place place;
+        return next_by(cursor, lost, place, [&](std::size_t slot, std::uint64_t wanted) {
+            if (!is_there(slot, wanted)) return false;
+            copy(Place{slot, wanted});
+            // SYNC(busy-bytes): a byte stored by the next owner makes his BUSY visible below.
+            ground_.fence_acquire();
+            // Relaxed: after the fence.
+            return shows(ground_.load_relaxed(control_.slot(slot).word), wanted);
+        });
     }
 
     // The newest frame, pinned, if it is not the one of cursor.
@@ -173,7 +169,7 @@ class SlotRing {
     // changes with the frames, and leaves the line of `latest` to its publishers.
     bool has_next(std::uint64_t cursor) const {
         const std::uint64_t place = ground_.load_acquire(control_.ring(cursor + 1));
-        return has_slot(place) && seq_of(place) == ((cursor + 1) & kSeqMask);
+        return leads_to(place, cursor + 1);
     }
 
     // Exactly this frame, pinned. REQUIRES: seq is near those in use.
@@ -206,7 +202,7 @@ class SlotRing {
         return seq;
     }
 
-    // The only slot in which this frame may be; may be over the next moment: pin it.
+    // The only slot in which this frame may be.
     bool where(std::uint64_t seq, std::size_t& slot) const { return find(seq, slot); }
     bool is_there(std::size_t slot, std::uint64_t seq) const {
         return shows(ground_.load_acquire(control_.slot(slot).word), seq);
@@ -220,11 +216,6 @@ class SlotRing {
     // A full number near all that are in use.
     std::uint64_t anchor() const { return ground_.load_relaxed(control_.words().seq_anchor); }
 
-    // Is somebody at this end? Free, or of a process that died: no.
-    bool end_is_alive(std::size_t end) const {
-        const std::uint64_t owner = ground_.load_acquire(control_.end(end).owner);
-        return names_a_row(owner) && ground_.owner_is_alive(owner);
-    }
     std::size_t ends_in_use() const {
         // SYNC(end-high-water)
         return std::min<std::size_t>(ground_.load_seq_cst(control_.words().end_high_water),
@@ -235,13 +226,6 @@ class SlotRing {
     static constexpr std::size_t kEndsFetched = 16;
     static constexpr int kBusyLooks = 4;
     static constexpr std::uint64_t kAnchorStep = std::uint64_t{1} << 20;
-
-    // What one claim asks the kernel. Not hard: an end counts as alive unless known to be dead.
-    struct Asked {
-        ClaimMemory& memory;
-        bool hard;
-        std::array<std::uint8_t, layout::kEndCount> answers;  // 0: not asked, 1: alive
-    };
 
     void mark(std::uint64_t which) {
         auto& words = control_.words();
@@ -344,11 +328,11 @@ class SlotRing {
             ground_.store_release(slot_word, word);
             throw;
         }
-        if (needed) {
-            ground_.store_release(slot_word, word);
-            return false;
-        }
+        if (needed) ground_.store_release(slot_word, word);
+        if (needed) return false;
         asked.memory.met_none();
+        // SYNC(busy-bytes): whoever copies a byte stored after this sees BUSY, or what follows it.
+        ground_.fence_release();
         return true;
     }
 
@@ -434,12 +418,10 @@ class SlotRing {
     // Slots that the next claims will make theirs, while the caller does something else.
     void fetch_ahead(std::uint64_t next) const {
         for (std::uint64_t k = 0; k < 2; ++k) {
-            // Relaxed: a guess.
-            const std::uint64_t place =
-                ground_.load_relaxed(control_.ring(next + k - control_.slot_count()));
-            if (has_slot(place) && slot_in_range(place)) {
-                __builtin_prefetch(&control_.slot(slot_of(place)), 1);
-            }
+            const auto& entry = control_.ring(next + k - control_.slot_count());
+            const std::uint64_t place = ground_.load_relaxed(entry);  // a guess
+            if (!has_slot(place) || !slot_in_range(place)) continue;
+            __builtin_prefetch(&control_.slot(slot_of(place)), 1);
         }
     }
 
@@ -447,12 +429,12 @@ class SlotRing {
     bool find(std::uint64_t seq, std::size_t& slot) const {
         // SYNC(history)
         std::uint64_t place = ground_.load_acquire(control_.ring(seq));
-        if (!has_slot(place) || seq_of(place) != (seq & kSeqMask)) {
+        if (!leads_to(place, seq)) {
             place = latest() & ~kMarks;
-            if (!has_slot(place) || seq_of(place) != (seq & kSeqMask)) {
+            if (!leads_to(place, seq)) {
                 // It may have become history between the two looks.
                 place = ground_.load_acquire(control_.ring(seq));
-                if (!has_slot(place) || seq_of(place) != (seq & kSeqMask)) return false;
+                if (!leads_to(place, seq)) return false;
             }
         }
         if (!slot_in_range(place)) throw CorruptBytes("the ring names a slot that is not there");
@@ -473,6 +455,32 @@ class SlotRing {
         if (shows(ground_.load_seq_cst(control_.slot(slot).word), seq)) return true;
         unpin(end, slot);
         return false;
+    }
+
+    // The frame after cursor, as take(slot, number) takes it, or the oldest after it.
+    template <class Take>
+    Outcome next_by(std::uint64_t& cursor, std::uint64_t& lost, Place& place, Take take) {
+        for (;;) {
+            const std::uint64_t wanted = cursor + 1;
+            std::size_t slot = 0;
+            if (find(wanted, slot) && take(slot, wanted)) {
+                place = {slot, wanted};
+                cursor = wanted;
+                return Outcome::frame;
+            }
+            const std::uint64_t newest = latest();
+            const std::int64_t ahead = seq_distance(seq_of(newest), cursor & kSeqMask);
+            if (ahead <= 0 || !has_slot(newest)) {
+                return is_ended(newest) ? Outcome::ended : Outcome::nothing;
+            }
+            // It came between the two looks.
+            if (find(wanted, slot) && is_there(slot, wanted)) continue;
+            // Gone. Nothing older than the history is there either.
+            const auto history = static_cast<std::int64_t>(control_.ring_count());
+            const std::int64_t skipped = ahead > history ? ahead - history + 1 : 1;
+            cursor += static_cast<std::uint64_t>(skipped);
+            lost += static_cast<std::uint64_t>(skipped);
+        }
     }
 
     // A claimer that meets a pin, or a newcomer, puts the frame back the next moment.

@@ -22,6 +22,9 @@ constexpr std::uint64_t place_word(std::uint64_t seq, std::size_t slot) {
 constexpr std::uint64_t seq_of(std::uint64_t word) { return word >> kSeqShift; }
 constexpr bool has_slot(std::uint64_t place) { return (place & kSlotMask) != 0; }
 constexpr std::size_t slot_of(std::uint64_t place) { return (place & kSlotMask) - 1; }
+constexpr bool leads_to(std::uint64_t place, std::uint64_t seq) {
+    return has_slot(place) && seq_of(place) == (seq & kSeqMask);
+}
 constexpr bool is_ended(std::uint64_t latest) { return (latest & kEndedMark) != 0; }
 constexpr bool is_sealed(std::uint64_t latest) { return (latest & kSealedMark) != 0; }
 // How far a is ahead of b; numbers have 48 bits here and may have wrapped.

@@ -20,6 +20,7 @@ struct Cast {
     int gets = 3;
     int lives = 1;
     std::uint64_t first_seq = kBegin;
+    bool by_copying = false;
 };
 
 // Publishers that never wait, readers that look so many times.
@@ -40,7 +41,9 @@ Setup free_running(const Cast& cast) {
                         [&world, truth, cast](Process& who) {
                             StreamPeer<Ground> peer(world, *truth, who);
                             peer.join(cast.kind);
-                            for (int k = 0; k < cast.gets; ++k) (void)peer.get();
+                            for (int k = 0; k < cast.gets; ++k) {
+                                (void)(cast.by_copying ? peer.copy() : peer.get());
+                            }
                             peer.leave();
                         });
         }
@@ -178,6 +181,16 @@ TEST(SlotRing, the_newest_for_two_readers_with_kills) {
                 free_running<SimGround>(
                     {.publishers = 2, .readers = 2, .kind = layout::kEndLatest, .lives = 2}))));
 }
+TEST(SlotRing, copies_without_a_pin_are_whole_or_lost) {
+    const Plan plan{.slices = Slices::when_idle, .kills = 1, .weak_memory = true};
+    EXPECT_TRUE(holds(explore(plan, 30000,
+                              free_running<SimGround>({.slots = 2,
+                                                       .publishers = 2,
+                                                       .frames = 4,
+                                                       .gets = 5,
+                                                       .lives = 2,
+                                                       .by_copying = true}))));
+}
 TEST(SlotRing, numbers_wrap) {
     const Plan plan{.slices = Slices::when_idle, .kills = 1, .weak_memory = true};
     for (const std::uint32_t kind : {layout::kEndInOrder, layout::kEndLatest}) {
@@ -248,7 +261,29 @@ struct PinsWithoutOrder : SimGround {
 TEST(SlotRingCanary, a_pin_without_an_order_is_caught) {
     const Plan plan{.slices = Slices::never, .weak_memory = true};
     const Cast cast{.slots = 2, .frames = 5, .gets = 5};
-    EXPECT_TRUE(is_caught(hunt(plan, 60000, free_running<PinsWithoutOrder>(cast)), "torn"));
+    EXPECT_TRUE(is_caught(hunt(plan, 60000, free_running<PinsWithoutOrder>(cast)), "wrong frame"));
+}
+
+// The claimer's bytes may be seen before its BUSY.
+struct BytesBeforeBusy : SimGround {
+    using SimGround::SimGround;
+    void fence_release() const {}
+    template <class Word>
+    bool compare_exchange_seq_cst(Word& word, Number<Word>& expected,
+                                  std::type_identity_t<Number<Word>> desired) {
+        if constexpr (sizeof(Word) == 8) {
+            if (sync::kind_of(desired) == sync::SlotKind::busy && load_relaxed(word) == expected) {
+                store_relaxed(word, desired);
+                return true;
+            }
+        }
+        return SimGround::compare_exchange_seq_cst(word, expected, desired);
+    }
+};
+TEST(SlotRingCanary, bytes_that_overtake_busy_are_caught_by_copies) {
+    const Plan plan{.slices = Slices::never, .weak_memory = true};
+    const Cast cast{.slots = 2, .frames = 5, .gets = 5, .by_copying = true};
+    EXPECT_TRUE(is_caught(hunt(plan, 60000, free_running<BytesBeforeBusy>(cast)), "wrong frame"));
 }
 
 // The claimer sees no pins.

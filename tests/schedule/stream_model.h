@@ -110,6 +110,23 @@ class StreamPeer {
         ++truth_.got;
         return true;
     }
+    // The same by copying without a pin.
+    bool copy() {
+        std::array<std::uint64_t, kFrameWords> words{};
+        typename sync::SlotRing<Ground>::Place from;
+        const auto outcome = ring_.copy_next(cursor_, lost_, [&](const auto& place) {
+            from = place;
+            for (std::size_t k = 0; k < kFrameWords; ++k) {
+                words[k] = ground_.load_relaxed(word(place.slot, k));
+            }
+        });
+        ground_.store_seq_cst(control_.end(end_).cursor, cursor_);
+        ends_.tell_room();
+        if (outcome != sync::SlotRing<Ground>::Outcome::frame) return false;
+        prove(words, from.seq);
+        ++truth_.got;
+        return true;
+    }
     // Sleeps until there is one.
     void wait_and_get() {
         auto patience = patient();
@@ -134,7 +151,8 @@ class StreamPeer {
     void note(std::uint64_t seq, std::uint64_t value) {
         const auto [at, is_new] = truth_.value_of_seq.emplace(seq, value);
         if (at->second != value) {
-            world_.violate("number " + std::to_string(seq) + " stands for two frames");
+            world_.violate("a wrong frame was handed out: number " + std::to_string(seq) +
+                           " stands for two");
         }
     }
     void check(const typename sync::SlotRing<Ground>::Place& place) {
@@ -142,11 +160,15 @@ class StreamPeer {
         for (std::size_t k = 0; k < kFrameWords; ++k) {
             words[k] = ground_.load_relaxed(word(place.slot, k));
         }
+        prove(words, place.seq);
+    }
+    void prove(const std::array<std::uint64_t, kFrameWords>& words, std::uint64_t seq) {
         const std::uint64_t value = words[0] / kFrameWords;
         for (std::size_t k = 0; k < kFrameWords; ++k) {
-            if (words[k] != value * kFrameWords + k) world_.violate("a torn frame was handed out");
+            if (words[k] != value * kFrameWords + k)
+                world_.violate("a wrong frame was handed out: torn");
         }
-        note(place.seq, value);
+        note(seq, value);
     }
 
     World& world_;

@@ -1,0 +1,97 @@
+// Subscriber: many small frames at once, copied out without pins.
+#include <cstring>
+
+#include "api/operation.h"
+#include "api/subscriber.h"
+#include "base/check.h"
+#include "sync/racy_copy.h"
+
+namespace ndshare {
+namespace {
+
+using api::in_operation;
+
+// get_many(): after so many frames a `block` publisher hears that they were read.
+constexpr std::size_t kFramesPerCursor = 16;
+
+}  // namespace
+
+void Subscriber::Impl::tell_cursor() {
+    lease_->set_cursor(cursor_);
+    cursor_for_spin_.store(cursor_, std::memory_order_relaxed);
+    // As an unpin would: a `block` publisher may wait for this.
+    sync::Ground::fence_seq_cst();
+    memory_->ends().tell_room();
+}
+
+std::size_t Subscriber::Impl::take_many(std::span<std::byte> out, std::size_t count, Step& last) {
+    const std::lock_guard lock(mutex_);
+    last = {};
+    if (!memory_) return 0;
+    if (lease_->is_dormant()) lease_->wake_up(cursor_);
+    const layout::Field& field = memory_->plan.fields.front();
+    if (memory_->plan.fields.size() != 1 || field.variable) {
+        throw Invalid("get_many() is for streams of one field and one shape");
+    }
+    if (out.size() < count * field.max_bytes) {
+        throw Invalid("the destination has " + std::to_string(out.size()) + " bytes, " +
+                      std::to_string(count) + " frames " + std::to_string(count * field.max_bytes));
+    }
+    last.memory = memory_;
+    last.latest = memory_->ring().latest();
+    std::size_t done = 0;
+    std::uint64_t lost = 0;
+    api::Ring ring = memory_->ring();
+    try {
+        while (done < count) {
+            std::byte* to = out.data() + done * field.max_bytes;
+            api::Ring::Place place;
+            const auto outcome =
+                options.latest ? ring.take_latest(lease_->index(), cursor_, place)
+                               : ring.copy_next(cursor_, lost, [&](const api::Ring::Place& from) {
+                                     sync::racy_copy(to, memory_->slot(from.slot), field.max_bytes);
+                                 });
+            if (outcome != api::Ring::Outcome::frame) break;
+            if (options.latest) {
+                std::memcpy(to, memory_->slot(place.slot), field.max_bytes);
+                lease_->unpin(place.slot);
+            }
+            // Publishers hear of it now and then: their line changes that seldom.
+            if (++done % kFramesPerCursor == 0) tell_cursor();
+        }
+    } catch (const CorruptBytes&) {
+        if (done == 0) throw;  // else the next call says it
+    }
+    if (done > 0) tell_cursor();
+    count_lost(lost);
+    return done;
+}
+
+std::size_t Subscriber::get_many(std::span<std::byte> out, std::size_t count, Timeout timeout) {
+    return in_operation("get_many", *impl_->name, [&]() -> std::size_t {
+        const Impl::Use use(*impl_, "get_many");
+        if (count == 0) return 0;
+        sync::Patience patience(timeout.count(), impl_->spin, [this] { impl_->go_on("get_many"); });
+        Impl::Step last;
+        std::size_t done = impl_->take_many(out, count, last);
+        if (done > 0) {
+            if (impl_->has_poll()) impl_->refresh_bell();
+            return done;
+        }
+        const auto first = impl_->wait_for_news(patience);
+        if (first.news == Impl::News::nothing) return 0;
+        if (first.news == Impl::News::ended) {
+            throw Error(Errc::end_of_stream, "get_many", *impl_->name,
+                        "the stream was ended by its publisher, and all its frames were read");
+        }
+        const FieldView view = first.frame->field(0);
+        if (first.frame->memory().plan.fields.size() != 1 ||
+            first.frame->memory().plan.fields.front().variable || out.size() < view.nbytes) {
+            throw Invalid("get_many() is for streams of one field and one shape");
+        }
+        std::memcpy(out.data(), view.data, view.nbytes);
+        return 1 + impl_->take_many(out.subspan(view.nbytes), count - 1, last);
+    });
+}
+
+}  // namespace ndshare
