@@ -46,6 +46,8 @@ class Frame(_core.FrameHandle):
     Always true. Not picklable: send frame.ref.
     """
 
+    __slots__ = ()
+
     @property
     def value(self) -> Any:
         """The object of a stream of objects; arrays in it are read-only views of the slot."""

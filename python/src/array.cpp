@@ -178,7 +178,7 @@ void init_create(ArrayHandle* self, std::string_view name, nb::tuple shape, std:
                                 .spin = to_spin(spin, "create", name)};
     std::span<const std::byte> bytes;
     const bool has_data = !data.is_none();
-    if (has_data) bytes = {data_of(data), nb::cast<std::size_t>(data.attr("nbytes"))};
+    if (has_data) bytes = {data_of(data), nbytes_of(data)};
     std::optional<Array> made;
     {
         const nb::gil_scoped_release released;

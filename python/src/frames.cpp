@@ -61,7 +61,7 @@ nb::object make_frame(Frame frame) {
 }
 
 void init_frames(nb::module_& m) {
-    nb::class_<PyFrame>(m, "FrameHandle", nb::is_weak_referenceable(), nb::dynamic_attr())
+    nb::class_<PyFrame>(m, "FrameHandle", nb::is_weak_referenceable())
         .def_prop_ro("array", &PyFrame::array)
         .def("__getitem__", &PyFrame::item, nb::arg("field"),
              "One of its fields, a read-only ndarray over the slot.")

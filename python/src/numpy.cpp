@@ -60,14 +60,27 @@ bool is_bool(nb::handle object) {
 
 nb::object dtype_of(const Spec& spec) {
     // Kept for ever, like NumPy's own dtypes; the number of different ones is the program's.
+    // The last one again: a stream's frames ask for the same each time. (Under the GIL.)
+    static std::string last_text;
+    static bool last_aligned = false;
+    static PyObject* last = nullptr;
+    if (last != nullptr && last_aligned == spec.aligned && last_text == spec.dtype.str()) {
+        return nb::borrow(last);
+    }
+    const auto remember = [&](PyObject* dtype) {
+        last_text = spec.dtype.str();
+        last_aligned = spec.aligned;
+        last = dtype;
+        return nb::borrow(dtype);
+    };
     static auto* known = new std::unordered_map<std::string, PyObject*>;
     const std::string key = (spec.aligned ? "a" : "-") + spec.dtype.str();
     const auto found = known->find(key);
-    if (found != known->end()) return nb::borrow(found->second);
+    if (found != known->end()) return remember(found->second);
     nb::object dtype = nb::module_::import_("ndshare._dtype")
                            .attr("dtype_of_text")(spec.dtype.str(), spec.aligned);
     known->emplace(key, dtype.inc_ref().ptr());
-    return dtype;
+    return remember(dtype.ptr());
 }
 
 namespace {
@@ -183,6 +196,10 @@ nb::object make_like(nb::handle view) {
 
 std::byte* data_of(nb::handle array) {
     return static_cast<std::byte*>(PyArray_DATA(as_array(array)));
+}
+
+std::size_t nbytes_of(nb::handle array) {
+    return static_cast<std::size_t>(PyArray_NBYTES(as_array(array)));
 }
 
 nb::object detach(nb::object selection) {

@@ -38,6 +38,7 @@ bool is_exactly(nb::handle value, nb::handle dtype, std::span<const std::int64_t
 // An ndarray of its own, same dtype, shape and order as view.
 nb::object make_like(nb::handle view);
 std::byte* data_of(nb::handle array);
+std::size_t nbytes_of(nb::handle array);
 // Own data, no view of anything: selections that are views (and structured scalars, which are too)
 // are copied, the others passed through.
 nb::object detach(nb::object selection);

@@ -106,8 +106,7 @@ nb::object put(PyPublisher& self, nb::object value, nb::object attrs,
     const Timeout timeout =
         timeout_seconds.is_none() ? forever : to_timeout(timeout_seconds, "put", publisher.name());
     if (self.plain && is_exactly(value, self.dtype, self.plain->shape, self.plain->order)) {
-        const std::span<const std::byte> bytes(data_of(value),
-                                               nb::cast<std::size_t>(value.attr("nbytes")));
+        const std::span<const std::byte> bytes(data_of(value), nbytes_of(value));
         std::optional<nb::gil_scoped_release> released;
         if (bytes.size() >= kReleaseGilBytes) released.emplace();
         const auto seq = publisher.put_bytes(bytes, {timeout, time_ns, attrs_json});
@@ -163,8 +162,7 @@ std::size_t put_many(PyPublisher& self, nb::object values, nb::object timeout) {
         wanted.shape.insert(wanted.shape.begin(), shape.empty() ? 1 : shape[0]);
         throw SpecMismatch("put_many", std::string(publisher.name()), wanted, got);
     }
-    const std::span<const std::byte> bytes(data_of(given),
-                                           nb::cast<std::size_t>(given.attr("nbytes")));
+    const std::span<const std::byte> bytes(data_of(given), nbytes_of(given));
     const nb::gil_scoped_release released;
     return publisher.put_many(bytes, static_cast<std::size_t>(shape[0]), limit);
 }
@@ -237,7 +235,7 @@ nb::object get_many(PySubscriber& self, std::size_t max_count, nb::object timeou
                     "it is for streams of one field and one shape");
     }
     nb::object rows = make_rows(fields->front().second, max_count);
-    const std::span<std::byte> out(data_of(rows), nb::cast<std::size_t>(rows.attr("nbytes")));
+    const std::span<std::byte> out(data_of(rows), nbytes_of(rows));
     std::size_t count = 0;
     {
         const nb::gil_scoped_release released;
