@@ -102,8 +102,7 @@ class Frame(_core.FrameHandle):
 class Loan:
     """A slot to fill. Leaving the block publishes; an exception, discard() or death does not.
 
-    Arrays of a loan become read-only when it is published (slices that were taken of them do not:
-    do not keep those).
+    Its arrays become read-only when it is published; slices of them do not: do not keep those.
     """
 
     __slots__ = ("_handle", "_name", "attrs", "time_ns")
