@@ -15,4 +15,14 @@ inline void spin_pause() noexcept {
 #endif
 }
 
+// Asks for a cache line that will be written soon. Not __builtin_prefetch: for plain x86-64 g++
+// makes a fetch for reading of it, and the later write has to ask again.
+inline void fetch_for_writing(const void* line) noexcept {
+#if defined(__x86_64__)
+    asm volatile("prefetchw %0" : : "m"(*static_cast<const char*>(line)));
+#else
+    __builtin_prefetch(line, 1);
+#endif
+}
+
 }  // namespace ndshare::platform

@@ -20,6 +20,7 @@
 #include "base/check.h"
 #include "base/fault.h"
 #include "layout/stream.h"
+#include "platform/cpu.h"
 #include "sync/claim_memory.h"
 #include "sync/owner.h"
 #include "sync/sleepers.h"
@@ -54,15 +55,14 @@ class SlotRing {
         const std::uint64_t entry = ground_.load_acquire(control_.ring(oldest));
         if (leads_to(entry, oldest) && slot_in_range(entry)) {
             Claim claim{slot_of(entry)};
-            __builtin_prefetch(&control_.slot(claim.slot), 1);  // one transfer for look and CAS
+            platform::fetch_for_writing(&control_.slot(claim.slot));  // for look and CAS
             const std::uint64_t word = ground_.load_acquire(control_.slot(claim.slot).word);
             if (word == published_word(oldest) && try_claim(me, block, word, soft, claim)) {
                 return claim;
             }
         }
         soft.hard = ask && memory.is_time_to_ask();
-        Claim claim = claim_any(me, block, soft);
-        if (claim || !ask) return claim;
+        if (Claim claim = claim_any(me, block, soft); claim || !ask) return claim;
         Asked hard{memory, true, {}};
         return claim_any(me, block, hard);
     }
@@ -80,9 +80,10 @@ class SlotRing {
         auto& words = control_.words();
         std::uint64_t seen = latest();
         bool slept = false;
-        // The next claim's look at the pins: a subscriber that keeps up has written them by now.
-        const std::size_t in_use = std::min<std::size_t>(ends_in_use(), kEndsFetched);
-        for (std::size_t end = 0; end < in_use; ++end) __builtin_prefetch(&control_.end(end));
+        // For the next claim's look at the pins: who keeps up has written them by now.
+        for (std::size_t end = std::min<std::size_t>(ends_in_use(), kEndsFetched); end-- > 0;) {
+            __builtin_prefetch(&control_.end(end));
+        }
         Sleepers sleepers(words.need_wake, ground_);
         for (;;) {
             if ((seen & kMarks) != 0) return std::nullopt;
@@ -202,7 +203,6 @@ class SlotRing {
         return seq;
     }
 
-    // The only slot in which this frame may be.
     bool where(std::uint64_t seq, std::size_t& slot) const { return find(seq, slot); }
     bool is_there(std::size_t slot, std::uint64_t seq) const {
         return shows(ground_.load_acquire(control_.slot(slot).word), seq);
@@ -406,7 +406,7 @@ class SlotRing {
         place &= ~kMarks;
         if (!has_slot(place)) return;
         auto& entry = control_.ring(seq_of(place));
-        __builtin_prefetch(&entry, 1);  // one transfer for look and CAS
+        platform::fetch_for_writing(&entry);  // one transfer for look and CAS
         std::uint64_t seen = ground_.load_acquire(entry);
         // Only over an older one: a helper may come late.
         while (!has_slot(seen) || seq_distance(seq_of(seen), seq_of(place)) < 0) {
@@ -420,8 +420,8 @@ class SlotRing {
         for (std::uint64_t k = 0; k < 2; ++k) {
             const auto& entry = control_.ring(next + k - control_.slot_count());
             const std::uint64_t place = ground_.load_relaxed(entry);  // a guess
-            if (!has_slot(place) || !slot_in_range(place)) continue;
-            __builtin_prefetch(&control_.slot(slot_of(place)), 1);
+            if (!has_slot(place) || !slot_in_range(place)) return;
+            platform::fetch_for_writing(&control_.slot(slot_of(place)));
         }
     }
 
