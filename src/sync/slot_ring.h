@@ -190,7 +190,9 @@ class SlotRing {
     // later.) REQUIRES of an in-order end in `block`: its kind is joining, so that none goes
     // meanwhile.
     std::uint64_t before_oldest() const {
-        const std::uint64_t newest = latest();
+        // SYNC(cursor): a frame that is not counted here came after our end said that it joins, so
+        // nobody takes its slot; an older look could begin before a frame that is gone already.
+        const std::uint64_t newest = ground_.load_seq_cst(control_.words().latest);
         std::uint64_t seq = full_seq(seq_of(newest), anchor());
         if (!has_slot(newest)) return seq;
         std::size_t slot = 0;

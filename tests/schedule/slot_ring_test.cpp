@@ -306,6 +306,21 @@ TEST(SlotRingCanary, a_claimer_blind_to_pins_is_caught) {
     EXPECT_TRUE(is_caught(hunt(plan, 60000, free_running<BlindToPins>(cast)), ""));
 }
 
+// A newcomer may see an older newest frame than what publishers claimed before they saw him.
+struct LooksEarly : SimGround {
+    using SimGround::SimGround;
+    template <class Word>
+    auto load_seq_cst(const Word& word) const {
+        const auto* at = reinterpret_cast<const std::byte*>(&word);
+        const auto* latest = reinterpret_cast<const std::byte*>(&world().control().words().latest);
+        return at == latest ? SimGround::load_acquire(word) : SimGround::load_seq_cst(word);
+    }
+};
+TEST(SlotRingCanary, a_newcomers_early_look_at_the_newest_is_caught) {
+    const Plan plan{.slices = Slices::when_idle, .weak_memory = true};
+    EXPECT_TRUE(is_caught(hunt(plan, 60000, lossless_for_a_newcomer<LooksEarly>(3)), "lost"));
+}
+
 // Everybody who does not answer at once is taken for dead.
 struct TakesForDead : SimGround {
     using SimGround::SimGround;
