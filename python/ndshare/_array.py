@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Union, overload
@@ -14,6 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ndshare import _core
 from ndshare._attrs import Attrs, Json, dump
+from ndshare._bell import end_of, rung, until_look
 from ndshare._core import Writing
 from ndshare._dtype import as_dtype, text_of_dtype
 from ndshare._errors import Replaced, require_name, said
@@ -26,10 +24,6 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=np.generic, covariant=True)
 S_ = TypeVar("S_", bound=np.generic)
 Existing = Literal["error", "adopt", "replace"]
-
-# A writer that dies between its write and its ring is noticed at the next look; the same bound as
-# for sleepers in the core.
-_ASYNC_LOOK_SECONDS = 0.25
 
 
 class Array(_core.ArrayHandle[S]):
@@ -86,30 +80,17 @@ class Array(_core.ArrayHandle[S]):
     ) -> int | None:
         """wait() for asyncio: the loop sleeps on a descriptor; cancelling loses nothing."""
         _core.require_timeout(self.name, timeout)
-        end = None if timeout is None else time.monotonic() + timeout
+        end = end_of(timeout)
         known = self._seen if since is None else since
-        loop = asyncio.get_running_loop()
         while True:
             version = self.wait(0, since=known)
             if version is not None:
                 return version
-            left = _ASYNC_LOOK_SECONDS
-            if end is not None:
-                left = min(left, end - time.monotonic())
-                if left <= 0:
-                    return None
+            left = until_look(end)
+            if left <= 0:
+                return None
             self._saw(min(self.version, known))
-            # A number of its own: two tasks may wait for one handle.
-            bell = os.dup(self.fileno())
-            rung = loop.create_future()
-            loop.add_reader(bell, _ring, rung)
-            timer = loop.call_later(left, _ring, rung)
-            try:
-                await rung
-            finally:
-                timer.cancel()
-                loop.remove_reader(bell)
-                os.close(bell)
+            await rung(self, left)
 
     def __enter__(self) -> Self:
         return self
@@ -134,11 +115,6 @@ class Array(_core.ArrayHandle[S]):
 
 
 Handle.register(Array)
-
-
-def _ring(rung: asyncio.Future[None]) -> None:
-    if not rung.done():
-        rung.set_result(None)
 
 
 def _reopen(name: str, full_name: str, writeable: bool, generation: int) -> Array[Any]:

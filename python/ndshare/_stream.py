@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
@@ -14,13 +11,11 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ndshare import _core, _objects
 from ndshare._attrs import Attrs, Json, dump, load
+from ndshare._bell import end_of, rung, until_look
 from ndshare._dtype import as_dtype, text_of_dtype
 from ndshare._errors import Closed, EndOfStream, require_name, said
 from ndshare._handle import Handle
 from ndshare._spec import ShapeLike, Spec, SpecLike, as_shape, as_spec
-
-# A publisher that dies between publishing and ringing is noticed at the next look.
-_ASYNC_LOOK_SECONDS = 0.25
 
 
 class FrameRef(NamedTuple):
@@ -407,28 +402,15 @@ class Subscriber(_core.SubscriberHandle):
     async def get_async(self, timeout: float | None = None) -> Frame | None:
         """get() for asyncio: the loop sleeps on a descriptor; cancelling loses nothing."""
         _core.require_timeout(self.name, timeout)
-        end = None if timeout is None else time.monotonic() + timeout
-        loop = asyncio.get_running_loop()
+        end = end_of(timeout)
         while True:
             frame: Frame | None = self.get(0)
             if frame is not None:
                 return frame
-            left = _ASYNC_LOOK_SECONDS
-            if end is not None:
-                left = min(left, end - time.monotonic())
-                if left <= 0:
-                    return None
-            # A number of its own: two tasks may wait for one handle.
-            bell = os.dup(self.fileno())
-            rung = loop.create_future()
-            loop.add_reader(bell, _ring, rung)
-            timer = loop.call_later(left, _ring, rung)
-            try:
-                await rung
-            finally:
-                timer.cancel()
-                loop.remove_reader(bell)
-                os.close(bell)
+            left = until_look(end)
+            if left <= 0:
+                return None
+            await rung(self, left)
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames until the stream ends or close(); a frame that is not kept is given back before
@@ -480,11 +462,6 @@ class Subscriber(_core.SubscriberHandle):
         state = "closed " if self.closed else ""
         mode = " latest" if self.latest else ""
         return f"<{state}ndshare.Subscriber {self.name!r}{mode}>"
-
-
-def _ring(rung: asyncio.Future[None]) -> None:
-    if not rung.done():
-        rung.set_result(None)
 
 
 def _subscribe_again(
