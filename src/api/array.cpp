@@ -5,6 +5,7 @@
 #include "api/book.h"
 #include "api/handle.h"
 #include "api/operation.h"
+#include "api/views.h"
 #include "base/check.h"
 #include "layout/name.h"
 #include "platform/process.h"
@@ -89,16 +90,6 @@ std::string Array::path() const {
     });
 }
 
-namespace {
-template <class Impl>
-void require_view(const char* operation, const Impl& impl, const Dtype& dtype, std::size_t rank) {
-    if (rank == impl.spec.shape.size() && dtype == impl.spec.dtype) return;
-    throw Error(Errc::spec_mismatch, operation, impl.name,
-                "asked for " + std::to_string(rank) + " dimensions of dtype " + dtype.str() +
-                    ", it has " + to_string(impl.spec));
-}
-}  // namespace
-
 std::uint32_t Array::writer_pid() const {
     return in_operation("writer_pid", name(), [&] {
         const Impl::Use use(*impl_, "writer_pid");
@@ -139,7 +130,7 @@ std::shared_ptr<std::byte> Array::memory() const {
 void* Array::data(const Dtype& dtype, std::size_t rank, bool writeable) const {
     const Impl::Use use(*impl_, "view");
     if (writeable) impl_->require_writeable("view");
-    require_view("view", *impl_, dtype, rank);
+    api::require_view("view", impl_->name, impl_->spec, dtype, rank);
     return impl_->bytes;
 }
 
@@ -258,7 +249,7 @@ Array::Write::~Write() {
 const Spec& Array::Write::spec() const noexcept { return state_->impl->spec; }
 
 void* Array::Write::data(const Dtype& dtype, std::size_t rank) const {
-    require_view("write", *state_->impl, dtype, rank);
+    api::require_view("write", state_->impl->name, state_->impl->spec, dtype, rank);
     return state_->impl->bytes;
 }
 

@@ -6,6 +6,7 @@
 #include "api/book.h"
 #include "api/fork_mutex.h"
 #include "api/operation.h"
+#include "api/views.h"
 #include "base/check.h"
 #include "platform/clock.h"
 #include "sync/racy_copy.h"
@@ -25,42 +26,47 @@ Frame::Impl::Impl(std::shared_ptr<api::EndLease> held,
     const auto& line = m.control.slot(slot);
     bytes = m.slot(slot);
     __builtin_prefetch(bytes);  // what the caller will look at
+    // Relaxed: written before the slot showed its number, which the pin saw.
+    time_ns = static_cast<std::int64_t>(sync::Atomics::load_relaxed(line.time_ns));
+    steady_ns = static_cast<std::int64_t>(sync::Atomics::load_relaxed(line.steady_ns));
+    const std::uint32_t attrs_bytes = sync::Atomics::load_relaxed(line.attrs_bytes);
+    if (attrs_bytes > layout::kFrameAttrsBytes) {
+        throw CorruptBytes("a frame's attributes have an impossible length");
+    }
+    if (attrs_bytes > 0) {
+        attrs.assign(reinterpret_cast<const char*>(bytes + m.plan.attrs_offset_bytes), attrs_bytes);
+    }
+    for (const auto& field : m.plan.fields) {
+        if (!field.variable) continue;
+        for (std::size_t axis = 0; axis < field.shape.size(); ++axis) {
+            std::int64_t extent = 0;
+            std::memcpy(&extent, bytes + field.shape_offset_bytes + axis * sizeof extent,
+                        sizeof extent);
+            if (extent < 0 || extent > field.shape[axis]) {
+                throw CorruptBytes("a frame's shape is beyond its stream's maxshape");
+            }
+            extents.push_back(extent);
+        }
+    }
+    if (copy) {
+        copied = api::make_aligned(m.plan.slot_bytes);
+        for (std::size_t k = 0; k < m.plan.fields.size(); ++k) {
+            std::memcpy(copied.get() + m.plan.fields[k].offset_bytes, field(k).data,
+                        field(k).nbytes);
+        }
+        bytes = copied.get();
+        pinned = false;
+        lease->unpin(slot);  // the last step: from here nothing is thrown
+    }
+}
+
+std::shared_ptr<const Frame::Impl> Frame::Impl::make(const std::shared_ptr<api::EndLease>& lease,
+                                                     std::shared_ptr<const std::string> stream_name,
+                                                     const api::Ring::Place& place, bool copy) {
     try {
-        // Relaxed: written before the slot showed its number, which the pin saw.
-        time_ns = static_cast<std::int64_t>(sync::Atomics::load_relaxed(line.time_ns));
-        steady_ns = static_cast<std::int64_t>(sync::Atomics::load_relaxed(line.steady_ns));
-        const std::uint32_t attrs_bytes = sync::Atomics::load_relaxed(line.attrs_bytes);
-        if (attrs_bytes > layout::kFrameAttrsBytes) {
-            throw CorruptBytes("a frame's attributes have an impossible length");
-        }
-        if (attrs_bytes > 0) {
-            attrs.assign(reinterpret_cast<const char*>(bytes + m.plan.attrs_offset_bytes),
-                         attrs_bytes);
-        }
-        for (const auto& field : m.plan.fields) {
-            if (!field.variable) continue;
-            for (std::size_t axis = 0; axis < field.shape.size(); ++axis) {
-                std::int64_t extent = 0;
-                std::memcpy(&extent, bytes + field.shape_offset_bytes + axis * sizeof extent,
-                            sizeof extent);
-                if (extent < 0 || extent > field.shape[axis]) {
-                    throw CorruptBytes("a frame's shape is beyond its stream's maxshape");
-                }
-                extents.push_back(extent);
-            }
-        }
-        if (copy) {
-            copied = api::make_aligned(m.plan.slot_bytes);
-            for (std::size_t k = 0; k < m.plan.fields.size(); ++k) {
-                std::memcpy(copied.get() + m.plan.fields[k].offset_bytes, field(k).data,
-                            field(k).nbytes);
-            }
-            bytes = copied.get();
-            pinned = false;
-            lease->unpin(slot);
-        }
+        return std::make_shared<const Frame::Impl>(lease, std::move(stream_name), place, copy);
     } catch (...) {
-        lease->unpin(slot);
+        lease->unpin(place.slot);
         throw;
     }
 }
@@ -72,17 +78,15 @@ Frame::Impl::~Impl() {
 FieldView Frame::Impl::field(std::size_t index) const {
     const api::StreamMemory& m = memory();
     const layout::Field& field = m.plan.fields[index];
-    FieldView view{&m.fields[index].second, field.shape, bytes + field.offset_bytes,
-                   field.max_bytes};
-    if (!field.variable) return view;
-    std::size_t at = 0;
-    for (std::size_t k = 0; k < index; ++k) {
-        if (m.plan.fields[k].variable) at += m.plan.fields[k].shape.size();
+    std::span<const std::int64_t> own;
+    if (field.variable) {
+        std::size_t at = 0;
+        for (std::size_t k = 0; k < index; ++k) {
+            if (m.plan.fields[k].variable) at += m.plan.fields[k].shape.size();
+        }
+        own = std::span(extents).subspan(at, field.shape.size());
     }
-    view.shape = std::span(extents).subspan(at, field.shape.size());
-    view.nbytes = field.itemsize;
-    for (const std::int64_t extent : view.shape) view.nbytes *= static_cast<std::size_t>(extent);
-    return view;
+    return api::view_of(m.fields[index].second, field, bytes, own);
 }
 
 // ---- the public face ----------------------------------------------------------------------------
@@ -124,10 +128,8 @@ std::shared_ptr<const std::byte> Frame::memory(std::size_t index) const {
 
 FieldView Frame::checked(std::string_view field, const Dtype& dtype, std::size_t rank) const {
     const FieldView view = impl_->field(field_index(field));
-    if (rank == view.shape.size() && dtype == view.spec->dtype) return view;
-    throw Error(Errc::spec_mismatch, "view", *impl_->name,
-                "asked for " + std::to_string(rank) + " dimensions of dtype " + dtype.str() +
-                    ", it has " + to_string(*view.spec));
+    api::require_view("view", *impl_->name, *view.spec, dtype, rank);
+    return view;
 }
 
 // ---- refs ---------------------------------------------------------------------------------------
@@ -191,8 +193,7 @@ Frame FrameRef::get_or_throw() const {
                                 " was overwritten; hold the frame, get it sooner, or give the "
                                 "stream more slots");
         }
-        return Frame(std::make_shared<const Frame::Impl>(std::move(lease), std::move(shared_name),
-                                                         place, false));
+        return Frame(Frame::Impl::make(lease, std::move(shared_name), place, false));
     });
 }
 

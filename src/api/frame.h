@@ -13,8 +13,12 @@ namespace ndshare {
 
 struct Frame::Impl {
     // Of a slot that lease has pinned. Copies what changes from frame to frame and checks it.
-    // copy: the bytes too; the pin is given back at once. Errors: CorruptBytes (the pin is given
-    // back).
+    // copy: the bytes too; the pin is given back at once. Errors: CorruptBytes, bad_alloc (the pin
+    // is given back).
+    static std::shared_ptr<const Impl> make(const std::shared_ptr<api::EndLease>& lease,
+                                            std::shared_ptr<const std::string> stream_name,
+                                            const api::Ring::Place& place, bool copy);
+    // REQUIRES: only make() calls it; what it throws leaves the pin.
     Impl(std::shared_ptr<api::EndLease> held, std::shared_ptr<const std::string> stream_name,
          const api::Ring::Place& place, bool copy);
     ~Impl();

@@ -3,6 +3,7 @@
 #include "api/aligned_bytes.h"
 #include "api/operation.h"
 #include "api/publisher.h"
+#include "api/views.h"
 #include "base/check.h"
 
 namespace ndshare {
@@ -30,16 +31,8 @@ struct Loan::Impl {
                     "this loan was published or discarded already; take another one");
     }
     FieldView field(std::size_t index) const {
-        const layout::Field& plan = memory->plan.fields[index];
-        FieldView view{&memory->fields[index].second, plan.shape, bytes + plan.offset_bytes,
-                       plan.max_bytes};
-        if (!plan.variable) return view;
-        view.shape = shapes[index];
-        view.nbytes = plan.itemsize;
-        for (const std::int64_t extent : view.shape) {
-            view.nbytes *= static_cast<std::size_t>(extent);
-        }
-        return view;
+        return api::view_of(memory->fields[index].second, memory->plan.fields[index], bytes,
+                            shapes[index]);
     }
     void put_extents() const {
         for (std::size_t k = 0; k < memory->plan.fields.size(); ++k) {
@@ -82,7 +75,7 @@ std::optional<Loan> Publisher::loan(Timeout timeout) {
     return in_operation("loan", impl_->name, [&]() -> std::optional<Loan> {
         const Impl::Use use(*impl_, "loan");
         impl_->require_current(use, "loan");
-        (void)impl_->lease(use);
+        impl_->ensure_lease();
         impl_->require_open_stream(use, "loan");
         auto made = std::make_unique<Loan::Impl>(impl_);
         made->memory = impl_->memory;
@@ -194,10 +187,8 @@ std::shared_ptr<std::byte> Loan::memory(std::size_t index) const {
 FieldView Loan::checked(std::string_view field, const Dtype& dtype, std::size_t rank) const {
     impl_->require_open("view");
     const FieldView view = impl_->field(field_index(field));
-    if (rank == view.shape.size() && dtype == view.spec->dtype) return view;
-    throw Error(Errc::spec_mismatch, "view", impl_->publisher->name,
-                "asked for " + std::to_string(rank) + " dimensions of dtype " + dtype.str() +
-                    ", it has " + to_string(*view.spec));
+    api::require_view("view", impl_->publisher->name, *view.spec, dtype, rank);
+    return view;
 }
 
 }  // namespace ndshare

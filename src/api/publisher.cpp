@@ -38,10 +38,6 @@ Error publishing_already(const std::string& name, std::uint32_t pid) {
         "expected " + api::fields_to_string(wanted) + "; found " + api::fields_to_string(found));
 }
 
-std::uint64_t last_seq(const StreamMemory& memory) {
-    return sync::full_seq(sync::seq_of(memory.ring().latest()), memory.ring().anchor());
-}
-
 // The stream's former memory: what it says to those who wait in it.
 void announce_replaced(const StreamMemory& memory) {
     auto& words = memory.control.words();
@@ -112,7 +108,7 @@ Joined join(const std::string& name, const std::string& full_name,
     // forked or that looked before. Where nobody remembers them, the clock is ahead of all of them.
     if (former) former->ring().seal();
     NDSHARE_FAULT_POINT("publisher.after_seal");
-    build.begin_at(former ? last_seq(*former) : api::first_generation());
+    build.begin_at(former ? former->ring().last_seq() : api::first_generation());
     const std::uint64_t generation =
         std::max(api::first_generation(), former ? former->generation() + 1 : std::uint64_t{0});
     auto segment = build.finish(generation);
@@ -193,14 +189,12 @@ void Publisher::Impl::close() noexcept {
     leave();
 }
 
-api::EndLease& Publisher::Impl::lease(const Use& use) {
+void Publisher::Impl::ensure_lease() {
     const std::lock_guard lock(mutex_);
     // A forked child publishes beside its parent, as somebody who was given the handle.
     if (!lease_->is_here()) {
         lease_ = std::make_shared<api::EndLease>(memory, layout::kEndPublisher);
     }
-    (void)use;
-    return *lease_;
 }
 
 void Publisher::Impl::require_current(const Use& use, const char* operation) const {
@@ -323,7 +317,7 @@ std::optional<std::uint64_t> Publisher::put_bytes(std::span<const std::byte> byt
         }
         api::require_frame_attrs(options.attrs_json);
         impl_->require_current(use, "put");
-        (void)impl_->lease(use);
+        impl_->ensure_lease();
         const auto slot = impl_->claim(use, options.timeout);
         if (!slot && impl_->block) throw Error(Errc::timeout, "put", impl_->name, blocked_by());
         if (!slot) {
@@ -350,7 +344,7 @@ std::size_t Publisher::put_many(std::span<const std::byte> values, std::size_t c
                           std::to_string(count * field.max_bytes));
         }
         impl_->require_current(use, "put_many");
-        (void)impl_->lease(use);
+        impl_->ensure_lease();
         const platform::Deadline deadline(timeout.count());
         std::size_t done = 0;
         platform::Instant now{};

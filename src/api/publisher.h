@@ -51,8 +51,8 @@ struct Publisher::Impl {
     // Gives the slot its number. REQUIRES: its fields, and their extents, are there.
     std::uint64_t commit(const Use& use, std::size_t slot, const Stamp& stamp);
     void count_dropped();
-    // This process publishes here: the lease of its own.
-    api::EndLease& lease(const Use& use);
+    // This process publishes here: it has a lease of its own. REQUIRES: a Use.
+    void ensure_lease();
     void set_lease(std::shared_ptr<api::EndLease> lease) { lease_ = std::move(lease); }
     void require_current(const Use& use, const char* operation) const;
     void require_open_stream(const Use& use, const char* operation) const;

@@ -59,18 +59,18 @@ const char* kind_text(std::uint32_t kind) {
 
 void describe_stream(Info& info, const layout::StreamControl& control, sync::Ground& ground) {
     const api::Ring ring(control, ground);
-    const std::uint64_t latest = ring.latest();
-    const std::uint64_t last = sync::full_seq(sync::seq_of(latest), ring.anchor());
+    const std::uint64_t last = ring.last_seq();
     auto& counters = info.counters;
     for (const char* name : {"dropped", "lost", "lag", "pinned", "publishers", "subscribers"}) {
         counters[name] = 0;
     }
     // Relaxed, here and below: figures for people.
-    counters["published"] = last - sync::Atomics::load_relaxed(control.words().first_seq);
+    counters["published"] =
+        ring.last_seq() - sync::Atomics::load_relaxed(control.words().first_seq);
     counters["waiting"] = sync::Atomics::load_relaxed(control.words().need_room) != 0 ? 1 : 0;
-    counters["ended"] = sync::is_ended(latest) ? 1 : 0;
+    counters["ended"] = sync::is_ended(ring.latest()) ? 1 : 0;
     counters["slots"] = control.slot_count();
-    for (std::size_t index = 0; index < ring.ends_in_use(); ++index) {
+    for (std::size_t index = 0; index < sync::ends_in_use(control, ground); ++index) {
         const layout::End& end = control.end(index);
         const std::uint64_t owner = sync::Atomics::load_acquire(end.owner);
         const std::uint32_t kind = sync::Atomics::load_acquire(end.kind);

@@ -122,15 +122,14 @@ bool Subscriber::Impl::try_attach() {
     auto lease = std::make_shared<api::EndLease>(memory, layout::kEndJoining);
     // From here nothing that we may want is overwritten by a `block` publisher.
     api::Ring ring = memory->ring();
-    const std::uint64_t newest = ring.latest();
-    const std::uint64_t last = sync::full_seq(sync::seq_of(newest), ring.anchor());
+    const std::uint64_t last = ring.last_seq();
     // Relaxed: never changes.
     const std::uint64_t first = sync::Atomics::load_relaxed(memory->control.words().first_seq);
     // Numbers go on from memory to memory; where they do not (it was unlinked, and the clock went
     // back), its own beginning counts.
     const bool goes_on = has_cursor_ && sync::seq_distance(cursor_, last) <= 0;
     if (options.latest) {
-        cursor_ = sync::has_slot(newest) ? last - 1 : last;
+        cursor_ = last != first ? last - 1 : last;
     } else if (has_cursor_ && (!goes_on || sync::seq_distance(cursor_, first) <= 0)) {
         cursor_ = first;  // new memory: what was overwritten in it meanwhile is lost to us
     } else if (!has_cursor_) {
@@ -215,10 +214,9 @@ std::shared_ptr<const Frame::Impl> Subscriber::Impl::make_frame(const api::Ring:
                                                                 bool copy,
                                                                 std::uint64_t cursor_before) {
     try {
-        return std::make_shared<const Frame::Impl>(lease_, name, place, copy);
+        return Frame::Impl::make(lease_, name, place, copy);
     } catch (const std::bad_alloc&) {
-        // Not lost: the next look finds it again. (Its pin goes, whether it was given back or not.)
-        lease_->unpin(place.slot);
+        // Not lost: the next look finds it again.
         cursor_ = cursor_before;
         lease_->set_cursor(cursor_);
         throw;
@@ -303,6 +301,11 @@ void Subscriber::Impl::sleep(const Step& step, sync::Patience& patience) {
                         patience.next_slice_ns());
 }
 
+void Subscriber::Impl::throw_end(const char* operation) const {
+    throw Error(Errc::end_of_stream, operation, *name,
+                "the stream was ended by its publisher, and all its frames were read");
+}
+
 // What is there; where we may spin, a look at the history alone must do for "nothing".
 Subscriber::Impl::Step Subscriber::Impl::look_first(const sync::Patience& patience) {
     if (!options.latest && !patience.over()) {
@@ -357,8 +360,7 @@ std::optional<Frame> Subscriber::get(Timeout timeout) {
         auto step = impl_->wait_for_news(patience);
         if (step.news == Impl::News::frame) return Frame(std::move(step.frame));
         if (step.news == Impl::News::nothing) return std::nullopt;
-        throw Error(Errc::end_of_stream, "get", *impl_->name,
-                    "the stream was ended by its publisher, and all its frames were read");
+        impl_->throw_end("get");
     });
 }
 

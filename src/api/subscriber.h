@@ -56,12 +56,13 @@ struct Subscriber::Impl final : api::Awaited {
     // false: only look where it is attached already.
     Step step(bool attach);
     // Up to count frames into out, without waiting.
-    std::size_t take_many(std::span<std::byte> out, std::size_t count, Step& last);
+    std::size_t take_many(std::span<std::byte> out, std::size_t count);
     Step look_first(const sync::Patience& patience);
     // Until there is news or the time is over.
     Step wait_for_news(sync::Patience& patience);
     void sleep(const Step& step, sync::Patience& patience);
     void go_on(const char* operation);
+    [[noreturn]] void throw_end(const char* operation) const;
     // The name leads elsewhere, though nobody said so: the next step moves on.
     void look_at_the_name();
     std::shared_ptr<const api::StreamMemory> memory();  // attaches where it can

@@ -14,6 +14,20 @@ using api::in_operation;
 // get_many(): after so many frames a `block` publisher hears that they were read.
 constexpr std::size_t kFramesPerCursor = 16;
 
+// The one field whose frames lie side by side in out.
+const layout::Field& only_field(const api::StreamMemory& memory, std::span<const std::byte> out,
+                                std::size_t count) {
+    const layout::Field& field = memory.plan.fields.front();
+    if (memory.plan.fields.size() != 1 || field.variable) {
+        throw Invalid("get_many() is for streams of one field and one shape");
+    }
+    if (out.size() < count * field.max_bytes) {
+        throw Invalid("the destination has " + std::to_string(out.size()) + " bytes, " +
+                      std::to_string(count) + " frames " + std::to_string(count * field.max_bytes));
+    }
+    return field;
+}
+
 }  // namespace
 
 void Subscriber::Impl::tell_cursor() {
@@ -24,21 +38,11 @@ void Subscriber::Impl::tell_cursor() {
     memory_->ends().tell_room();
 }
 
-std::size_t Subscriber::Impl::take_many(std::span<std::byte> out, std::size_t count, Step& last) {
+std::size_t Subscriber::Impl::take_many(std::span<std::byte> out, std::size_t count) {
     const std::lock_guard lock(mutex_);
-    last = {};
     if (!memory_) return 0;
     if (lease_->is_dormant()) lease_->wake_up(cursor_);
-    const layout::Field& field = memory_->plan.fields.front();
-    if (memory_->plan.fields.size() != 1 || field.variable) {
-        throw Invalid("get_many() is for streams of one field and one shape");
-    }
-    if (out.size() < count * field.max_bytes) {
-        throw Invalid("the destination has " + std::to_string(out.size()) + " bytes, " +
-                      std::to_string(count) + " frames " + std::to_string(count * field.max_bytes));
-    }
-    last.memory = memory_;
-    last.latest = memory_->ring().latest();
+    const layout::Field& field = only_field(*memory_, out, count);
     std::size_t done = 0;
     std::uint64_t lost = 0;
     api::Ring ring = memory_->ring();
@@ -72,8 +76,7 @@ std::size_t Subscriber::get_many(std::span<std::byte> out, std::size_t count, Ti
         const Impl::Use use(*impl_, "get_many");
         if (count == 0) return 0;
         sync::Patience patience(timeout.count(), impl_->spin, [this] { impl_->go_on("get_many"); });
-        Impl::Step last;
-        std::size_t done = impl_->take_many(out, count, last);
+        std::size_t done = impl_->take_many(out, count);
         if (done > 0) {
             if (impl_->has_poll()) impl_->refresh_bell();
             return done;
@@ -81,16 +84,11 @@ std::size_t Subscriber::get_many(std::span<std::byte> out, std::size_t count, Ti
         const auto first = impl_->wait_for_news(patience);
         if (first.news == Impl::News::nothing) return 0;
         if (first.news == Impl::News::ended) {
-            throw Error(Errc::end_of_stream, "get_many", *impl_->name,
-                        "the stream was ended by its publisher, and all its frames were read");
+            impl_->throw_end("get_many");
         }
-        const FieldView view = first.frame->field(0);
-        if (first.frame->memory().plan.fields.size() != 1 ||
-            first.frame->memory().plan.fields.front().variable || out.size() < view.nbytes) {
-            throw Invalid("get_many() is for streams of one field and one shape");
-        }
-        std::memcpy(out.data(), view.data, view.nbytes);
-        return 1 + impl_->take_many(out.subspan(view.nbytes), count - 1, last);
+        const layout::Field& field = only_field(first.frame->memory(), out, count);
+        std::memcpy(out.data(), first.frame->field(0).data, field.max_bytes);
+        return 1 + impl_->take_many(out.subspan(field.max_bytes), count - 1);
     });
 }
 

@@ -1,6 +1,7 @@
 // sync/claim_memory.h: what a publisher remembers between claims, so that it need not look at every
 // end each time. Private to a process.
-// Threads: any. Relaxed throughout: what is missed is looked up again. Blocks: no.
+// Threads: any. Relaxed: what is missed is looked up again. Blocks: no; a fork in the middle of the
+// pair leaves it in use in the child, which then looks every time.
 #pragma once
 #include <array>
 #include <atomic>
@@ -13,31 +14,30 @@ namespace ndshare::sync {
 
 class ClaimMemory {
  public:
-    // ---- what every in-order end has read, as long as nobody joined or left
-    // ----------------------
-    bool was_read(std::uint64_t seq, std::uint32_t joins) const noexcept {
-        const std::uint64_t read = read_up_to_.load(std::memory_order_relaxed);
-        return joins_.load(std::memory_order_relaxed) == joins && has_read_ &&
-               seq_distance(seq, read) <= 0;
+    // ---- what every in-order end has read while nobody joined or left -------------------------
+    // A number that two threads of a handle mixed with the count of another look could call unread
+    // frames read: who finds the pair in use does without.
+    bool was_read(std::uint64_t seq, std::uint32_t joins) noexcept {
+        if (pair_in_use_.test_and_set(std::memory_order_acquire)) return false;
+        const bool was = has_read_ && joins_ == joins && seq_distance(seq, read_up_to_) <= 0;
+        pair_in_use_.clear(std::memory_order_release);
+        return was;
     }
-    // Two threads of one handle may mix a number with another count: both are from before, and
-    // cursors only move on, so the mixture says too little or names a count that has passed.
     void note_read(std::uint64_t seq, std::uint32_t joins) noexcept {
-        has_read_.store(false, std::memory_order_seq_cst);
-        joins_.store(joins, std::memory_order_seq_cst);
-        read_up_to_.store(seq, std::memory_order_seq_cst);
-        has_read_.store(true, std::memory_order_seq_cst);
+        if (pair_in_use_.test_and_set(std::memory_order_acquire)) return;
+        has_read_ = true;
+        joins_ = joins;
+        read_up_to_ = seq;
+        pair_in_use_.clear(std::memory_order_release);
     }
-    // ---- whether pins were met lately: then the bits are looked at before a slot is made BUSY
-    // ----
+    // ---- whether pins were met lately: then a look at the bits comes before BUSY --------------
     bool expects_pins() const noexcept { return pins_.load(std::memory_order_relaxed) > 0; }
     void met_pin() noexcept { pins_.store(kClaimsAfterPin, std::memory_order_relaxed); }
     void met_none() noexcept {
         const std::uint32_t left = pins_.load(std::memory_order_relaxed);
         if (left > 0) pins_.store(left - 1, std::memory_order_relaxed);
     }
-    // ---- owner words that the kernel has called dead: they stay so
-    // -------------------------------
+    // ---- owner words that the kernel has called dead: they stay so ----------------------------
     bool has(std::size_t end, std::uint64_t owner) const noexcept {
         return owners_[end].load(std::memory_order_relaxed) == owner;
     }
@@ -52,10 +52,11 @@ class ClaimMemory {
 
  private:
     static constexpr std::uint32_t kLooksPerQuestion = 16, kClaimsAfterPin = 64;
-    std::atomic<std::uint64_t> read_up_to_{0};
-    std::atomic<std::uint32_t> joins_{0}, pins_{0};
-    std::atomic<bool> has_read_{false};
-    std::atomic<std::uint32_t> looks_{0};
+    std::atomic_flag pair_in_use_{};
+    bool has_read_ = false;
+    std::uint32_t joins_ = 0;
+    std::uint64_t read_up_to_ = 0;
+    std::atomic<std::uint32_t> pins_{0}, looks_{0};
     std::array<std::atomic<std::uint64_t>, layout::kEndCount> owners_{};
 };
 

@@ -13,6 +13,14 @@
 
 namespace ndshare::sync {
 
+// Every end that anybody has or had is below it.
+template <class Ground>
+std::size_t ends_in_use(const layout::StreamControl& control, const Ground& ground) {
+    // SYNC(end-high-water)
+    return std::min<std::size_t>(ground.load_seq_cst(control.words().end_high_water),
+                                 layout::kEndCount);
+}
+
 template <class Ground>
 class Ends {
  public:
@@ -57,7 +65,7 @@ class Ends {
     // How many living ends of one kind; a stranger's pid for messages.
     std::size_t count(std::uint32_t kind, std::uint32_t* pid = nullptr) const {
         std::size_t found = 0;
-        const std::size_t in_use = in_use_count();
+        const std::size_t in_use = ends_in_use(control_, ground_);
         for (std::size_t index = 0; index < in_use; ++index) {
             layout::End& end = control_.end(index);
             if (ground_.load_acquire(end.kind) != kind) continue;
@@ -74,15 +82,9 @@ class Ends {
     std::size_t subscriber_count() const {
         return count(layout::kEndInOrder) + count(layout::kEndLatest) + count(layout::kEndJoining);
     }
-    std::size_t in_use_count() const {
-        // SYNC(end-high-water)
-        return std::min<std::size_t>(ground_.load_seq_cst(control_.words().end_high_water),
-                                     layout::kEndCount);
-    }
 
-    // ---- room: what a `block` publisher waits for
-    // ------------------------------------------------ After a slot was unpinned, an end let go, or
-    // a frame read.
+    // ---- room: what a `block` publisher waits for ---------------------------------------------
+    // After a slot was unpinned, an end let go, or a frame read.
     void tell_room() noexcept {
         auto& words = control_.words();
         // SYNC(room): our change first, then the look whether a publisher waits for it.

@@ -22,6 +22,7 @@
 #include "layout/stream.h"
 #include "platform/cpu.h"
 #include "sync/claim_memory.h"
+#include "sync/ends.h"
 #include "sync/owner.h"
 #include "sync/sleepers.h"
 #include "sync/slot_words.h"
@@ -81,7 +82,8 @@ class SlotRing {
         std::uint64_t seen = latest();
         bool slept = false;
         // For the next claim's look at the pins: who keeps up has written them by now.
-        for (std::size_t end = std::min<std::size_t>(ends_in_use(), kEndsFetched); end-- > 0;) {
+        for (std::size_t end = std::min<std::size_t>(ends_in_use(control_, ground_), kEndsFetched);
+             end-- > 0;) {
             __builtin_prefetch(&control_.end(end));
         }
         Sleepers sleepers(words.need_wake, ground_);
@@ -217,12 +219,8 @@ class SlotRing {
 
     // A full number near all that are in use.
     std::uint64_t anchor() const { return ground_.load_relaxed(control_.words().seq_anchor); }
-
-    std::size_t ends_in_use() const {
-        // SYNC(end-high-water)
-        return std::min<std::size_t>(ground_.load_seq_cst(control_.words().end_high_water),
-                                     layout::kEndCount);
-    }
+    // The newest frame's full number; the one before the first when there is none yet.
+    std::uint64_t last_seq() const { return full_seq(seq_of(latest()), anchor()); }
 
  private:
     static constexpr std::size_t kEndsFetched = 16;
@@ -254,7 +252,7 @@ class SlotRing {
     }
 
     bool is_pinned(std::size_t slot, Asked& asked, Claim& claim) {
-        const std::size_t in_use = ends_in_use();
+        const std::size_t in_use = ends_in_use(control_, ground_);
         for (std::size_t end = 0; end < in_use; ++end) {
             // SYNC(pin): after BUSY; whoever validated before it is seen here.
             if ((ground_.load_seq_cst(control_.pins(end, slot)) & bit_of(slot)) == 0) continue;
@@ -266,7 +264,7 @@ class SlotRing {
         return false;
     }
 
-    // Has every living in-order end read this frame? REQUIRES: nothing, a wrong no costs a wait.
+    // Has every living in-order end read this frame? A wrong no costs a wait, no more.
     bool was_read_by_all(std::uint64_t seq, Asked& asked, Claim& claim) {
         // SYNC(joins): after BUSY, whoever joined before it is seen here; and an unchanged count
         // means that the ends are those whose cursors were looked at.
@@ -281,7 +279,7 @@ class SlotRing {
     // nullopt: seq is unread by the end in claim. Else the least cursor, or the newest number.
     std::optional<std::uint64_t> slowest_cursor(std::uint64_t seq, Asked& asked, Claim& claim) {
         std::uint64_t slowest = seq_of(latest());
-        const std::size_t in_use = ends_in_use();
+        const std::size_t in_use = ends_in_use(control_, ground_);
         for (std::size_t end = 0; end < in_use; ++end) {
             // SYNC(cursor): after BUSY; whoever joined before it is seen here.
             const std::uint32_t kind = ground_.load_seq_cst(control_.end(end).kind);
