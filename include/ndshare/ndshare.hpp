@@ -3,6 +3,7 @@
 #include "ndshare/array.hpp"
 #include "ndshare/error.hpp"
 #include "ndshare/registry.hpp"
+#include "ndshare/service.hpp"
 #include "ndshare/spec.hpp"
 #include "ndshare/stream.hpp"
 #include "ndshare/version.hpp"

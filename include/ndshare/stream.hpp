@@ -114,6 +114,8 @@ class Frame {
 
  private:
     friend class Subscriber;
+    friend class Call;
+    friend class Client;
     friend struct FrameRef;
     struct Impl;
     explicit Frame(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}

@@ -12,6 +12,7 @@ using Timeout = std::chrono::nanoseconds;
 inline constexpr Timeout forever = Timeout::max();
 
 class Array;
+class Call;
 class Subscriber;
 namespace api {
 class Awaited;
@@ -22,6 +23,7 @@ class Waitable {
  public:
     explicit(false) Waitable(Array& array) noexcept : array_(&array) {}
     explicit(false) Waitable(Subscriber& subscriber) noexcept : subscriber_(&subscriber) {}
+    explicit(false) Waitable(Call& call) noexcept : call_(&call) {}
     bool ready() const noexcept { return ready_; }
 
  private:
@@ -29,6 +31,7 @@ class Waitable {
     api::Awaited& awaited() const;
     Array* array_ = nullptr;
     Subscriber* subscriber_ = nullptr;
+    Call* call_ = nullptr;
     bool ready_ = false;
 };
 

@@ -1,7 +1,7 @@
 """NumPy arrays that several processes hold at once, by name.
 
 Nothing is copied, leaked or torn; anyone may be killed at any instruction. This module only
-re-exports; what belongs where: `_array` and `_stream` the handles, `_bell` asyncio's sleep on
+re-exports; what belongs where: `_array`, `_stream` and `_service` the handles, `_bell` asyncio's sleep on
 one, `_objects` pickled values, `_spec` dtype + shape + order, `_attrs` the shared attributes,
 `_registry` what is there, `_errors` what goes wrong, `_core` the C++ core, `cli` the command line,
 `demo` a real model on a real video.
@@ -27,12 +27,16 @@ from ndshare._errors import (
 )
 from ndshare._handle import Handle
 from ndshare._registry import Info, info, ls, unlink
+from ndshare._service import Batch, Call, Client, Worker
 from ndshare._spec import Spec
 from ndshare._stream import Frame, FrameRef, Loan, Publisher, Subscriber
 
 __all__ = [
     "Array",
     "Attrs",
+    "Batch",
+    "Call",
+    "Client",
     "Closed",
     "Corrupt",
     "EndOfStream",
@@ -53,6 +57,7 @@ __all__ = [
     "Spec",
     "SpecMismatch",
     "Subscriber",
+    "Worker",
     "WorkerDied",
     "Writing",
     "__version__",

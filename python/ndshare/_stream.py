@@ -184,7 +184,7 @@ def frame_attrs(attrs: Mapping[str, Json], name: str) -> str:
         raise said("attrs", name, error) from error
 
 
-def _field(name: str, spec: Spec) -> tuple[str, tuple[Any, ...]]:
+def field_plan(name: str, spec: Spec) -> tuple[str, tuple[Any, ...]]:
     text, aligned = text_of_dtype(spec.dtype)
     shape = spec.shape if spec.maxshape is None else None
     return name, (shape, spec.maxshape, text, aligned, spec.order == "F")
@@ -218,13 +218,13 @@ def _plan(
                 raise TypeError(f"names of fields are str, got {name!r}")
             if name == "":
                 raise ValueError("a field needs a name")
-        return [_field(name, as_spec(spec)) for name, spec in fields.items()], 0
+        return [field_plan(name, as_spec(spec)) for name, spec in fields.items()], 0
     if shape is None and maxshape is None:
         if dtype is not None:
             raise TypeError("dtype= needs shape= or maxshape=")
         return None, 0
     spec = Spec(shape, float if dtype is None else dtype, maxshape=maxshape)
-    return [_field("", spec)], 0
+    return [field_plan("", spec)], 0
 
 
 class Publisher(_core.PublisherHandle):

@@ -1,5 +1,7 @@
 #include "convert.h"
 
+#include <nanobind/stl/string.h>
+
 #include <cmath>
 #include <string>
 
@@ -92,6 +94,17 @@ nb::object from_fields(const Fields& fields, bool is_object) {
     nb::dict all;
     for (const auto& [name, spec] : fields) all[name.c_str()] = from_spec(spec);
     return all;
+}
+
+Spec spec_from(nb::handle item) {
+    const auto parts = nb::cast<nb::tuple>(item);
+    Spec spec;
+    if (!parts[0].is_none()) spec.shape = to_shape(parts[0]);
+    if (!parts[1].is_none()) spec.maxshape = to_shape(parts[1]);
+    spec.dtype = Dtype(nb::cast<std::string>(parts[2]));
+    spec.aligned = nb::cast<bool>(parts[3]);
+    spec.order = nb::cast<bool>(parts[4]) ? Order::fortran : Order::c;
+    return spec;
 }
 
 }  // namespace ndshare::python

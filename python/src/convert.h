@@ -18,6 +18,9 @@ Timeout to_timeout(nb::handle seconds, const char* operation, std::string_view n
 Timeout to_spin(nb::handle seconds, const char* operation, std::string_view name);
 Shape to_shape(nb::handle tuple);
 nb::tuple from_shape(const Shape& shape);
+// (shape or None, maxshape or None, dtype text, aligned, Fortran order): a Spec as the package's
+// Python part hands it over.
+Spec spec_from(nb::handle item);
 // The Python Spec of a C++ one.
 nb::object from_spec(const Spec& spec);
 // That of a stream: one Spec, or a dict of them.

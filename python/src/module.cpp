@@ -6,6 +6,7 @@
 #include "ndshare/ndshare.hpp"
 #include "numpy.h"
 #include "registry.h"
+#include "service.h"
 #include "stream.h"
 #include "wait.h"
 
@@ -36,6 +37,7 @@ NB_MODULE(_core, m) {
     m.attr("__version__") = NDSHARE_VERSION;
     ndshare::python::init_array(m);
     ndshare::python::init_stream(m);
+    ndshare::python::init_service(m);
     ndshare::python::init_registry(m);
     ndshare::python::init_wait(m);
 }

@@ -36,17 +36,6 @@ struct PyPublisher {
     }
 };
 
-Spec spec_from(nb::handle item) {
-    const auto parts = nb::cast<nb::tuple>(item);
-    Spec spec;
-    if (!parts[0].is_none()) spec.shape = to_shape(parts[0]);
-    if (!parts[1].is_none()) spec.maxshape = to_shape(parts[1]);
-    spec.dtype = Dtype(nb::cast<std::string>(parts[2]));
-    spec.aligned = nb::cast<bool>(parts[3]);
-    spec.order = nb::cast<bool>(parts[4]) ? Order::fortran : Order::c;
-    return spec;
-}
-
 PublisherOptions options_from(nb::handle fields, std::uint64_t object_nbytes, int slots) {
     PublisherOptions options;
     options.slots = slots;

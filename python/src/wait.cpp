@@ -5,6 +5,7 @@
 #include "array.h"
 #include "convert.h"
 #include "ndshare/ndshare.hpp"
+#include "service.h"
 #include "stream.h"
 
 namespace ndshare::python {
@@ -16,7 +17,8 @@ nb::list wait_several(nb::sequence objects, nb::object timeout) {
     for (const nb::handle object : objects) {
         auto thing = waitable_array(object);
         if (!thing) thing = waitable_subscriber(object);
-        if (!thing) throw nb::type_error("[wait] wait() takes arrays and subscribers");
+        if (!thing) thing = waitable_call(object);
+        if (!thing) throw nb::type_error("[wait] wait() takes arrays, subscribers and calls");
         owners.push_back(nb::borrow(object));
         things.push_back(*thing);
     }

@@ -82,12 +82,27 @@ layout::SegmentPlan plan_stream(const std::string& full_name, const layout::Slot
     }
     layout::SegmentPlan plan = plan_anything(full_name, sharing);
     plan.kind = layout::kKindStream;
-    plan.dtype = layout::fields_text(slot);
+    plan.dtype = layout::fields_text(slot.fields);
     plan.itemsize = slot.slot_bytes;
     plan.shape = {static_cast<std::int64_t>(slot_count)};
     plan.first_seq = first_seq;
     plan.data_bytes = layout::data_bytes_of(plan.shape, plan.itemsize);
     plan.npy_header = layout::make_npy_header(layout::npy_descr_of_pool(slot), false, plan.shape);
+    return plan;
+}
+
+layout::SegmentPlan plan_service(const std::string& full_name, const layout::ServicePlan& pool,
+                                 const WorkerOptions& options) {
+    layout::SegmentPlan plan = plan_anything(full_name, options.sharing);
+    plan.kind = layout::kKindService;
+    plan.dtype = layout::service_text(pool);
+    plan.itemsize = pool.pool_bytes;
+    plan.shape = {1};
+    plan.slot_count = static_cast<std::uint32_t>(options.slots);
+    plan.retries = static_cast<std::uint32_t>(options.retries);
+    plan.data_bytes = pool.pool_bytes;
+    plan.npy_header = layout::make_npy_header(layout::npy_descr_of_pool(pool, plan.slot_count),
+                                              false, plan.shape);
     return plan;
 }
 
@@ -146,7 +161,7 @@ Build::Build(layout::SegmentPlan plan, const Sharing& sharing,
     platform::reserve(fd_.get(), 0, d.control_offset_bytes + page);
     const std::uint64_t tail = std::min(d.dtype_offset_bytes, d.file_bytes - page) / page * page;
     platform::reserve(fd_.get(), tail, d.file_bytes - tail);
-    if (plan_.kind == layout::kKindStream) {
+    if (d.control_bytes > layout::kControlBytes) {
         platform::reserve(fd_.get(), d.control_offset_bytes + layout::kControlBytes,
                           d.control_bytes - layout::kControlBytes);
     }
@@ -192,6 +207,11 @@ std::shared_ptr<Segment> Build::finish(std::uint64_t generation) {
         put(offsetof(layout::ControlWords, latest), plan_.first_seq << sync::kSeqShift);
         put(offsetof(layout::ControlWords, seq_anchor), plan_.first_seq);
         put(offsetof(layout::ControlWords, first_seq), plan_.first_seq);
+    }
+    if (plan_.kind == layout::kKindService) {
+        platform::write_exactly(fd_.get(), &plan_.retries, sizeof plan_.retries,
+                                d.control_offset_bytes + layout::kControlBytes +
+                                    offsetof(layout::ServiceWords, retries));
     }
     if (!plan_.persistent) platform::seal_memory(fd_.get());
     auto description = layout::read_descriptor_page(

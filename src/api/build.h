@@ -11,8 +11,9 @@
 
 #include "api/segment.h"
 #include "layout/descriptor.h"
+#include "layout/service.h"
 #include "layout/stream.h"
-#include "ndshare/array.hpp"
+#include "ndshare/service.hpp"
 #include "platform/fd.h"
 
 namespace ndshare::api {
@@ -24,6 +25,9 @@ layout::SegmentPlan plan_array(const std::string& full_name, const Spec& spec,
 layout::SegmentPlan plan_stream(const std::string& full_name, const layout::SlotPlan& slot,
                                 std::size_t slot_count, std::uint64_t first_seq,
                                 const Sharing& sharing);
+// The same for a service.
+layout::SegmentPlan plan_service(const std::string& full_name, const layout::ServicePlan& pool,
+                                 const WorkerOptions& options);
 // Bytes that are taken when it is made.
 std::uint64_t footprint_of(const layout::Descriptor& descriptor);
 std::uint64_t footprint_of(const layout::SegmentPlan& plan);

@@ -67,7 +67,7 @@ DLManagedTensorVersioned* Frame::dlpack(std::string_view name_of_field) const {
     return api::in_operation("dlpack", name(), [&] {
         const std::size_t index = field_index(name_of_field);
         const FieldView view = field(index);
-        const auto& plan = impl_->memory().plan.fields[index];
+        const auto& plan = (*impl_->plan)[index];
         auto made = std::make_unique<Export>();
         made->memory = memory(index);
         made->shape.assign(view.shape.begin(), view.shape.end());

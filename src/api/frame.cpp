@@ -18,82 +18,68 @@ using api::in_operation;
 
 // ---- making -------------------------------------------------------------------------------------
 
-Frame::Impl::Impl(std::shared_ptr<api::EndLease> held,
-                  std::shared_ptr<const std::string> stream_name, const api::Ring::Place& place,
-                  bool copy)
-    : lease(std::move(held)), name(std::move(stream_name)), slot(place.slot), seq(place.seq) {
+std::shared_ptr<const Frame::Impl> Frame::Impl::make(
+    const std::shared_ptr<api::EndLease>& lease, std::shared_ptr<const std::string> stream_name,
+    const api::Ring::Place& place, bool copy) {
     const api::StreamMemory& m = lease->memory();
-    const auto& line = m.control.slot(slot);
-    bytes = m.slot(slot);
+    const auto& line = m.control.slot(place.slot);
+    std::shared_ptr<Impl> made;
+    try {
+        made = std::make_shared<Impl>(lease, std::move(stream_name));
+    } catch (...) {
+        lease->unpin(place.slot);
+        throw;
+    }
+    Impl& frame = *made;
+    frame.plan = &m.plan.fields;
+    frame.begin = m.pool;
+    frame.slot = place.slot;
+    frame.seq = place.seq;
+    frame.pinned = true;
+    const std::byte* bytes = m.slot(place.slot);
     __builtin_prefetch(bytes);  // what the caller will look at
     // Relaxed: written before the slot showed its number, which the pin saw.
-    time_ns = static_cast<std::int64_t>(sync::Atomics::load_relaxed(line.time_ns));
-    steady_ns = static_cast<std::int64_t>(sync::Atomics::load_relaxed(line.steady_ns));
+    frame.time_ns = static_cast<std::int64_t>(sync::Atomics::load_relaxed(line.time_ns));
+    frame.steady_ns = static_cast<std::int64_t>(sync::Atomics::load_relaxed(line.steady_ns));
     const std::uint32_t attrs_bytes = sync::Atomics::load_relaxed(line.attrs_bytes);
     if (attrs_bytes > layout::kFrameAttrsBytes) {
         throw CorruptBytes("a frame's attributes have an impossible length");
     }
     if (attrs_bytes > 0) {
-        attrs.assign(reinterpret_cast<const char*>(bytes + m.plan.attrs_offset_bytes), attrs_bytes);
+        frame.attrs.assign(reinterpret_cast<const char*>(bytes + m.plan.attrs_offset_bytes),
+                           attrs_bytes);
     }
-    for (const auto& field : m.plan.fields) {
-        if (!field.variable) continue;
-        for (std::size_t axis = 0; axis < field.shape.size(); ++axis) {
-            std::int64_t extent = 0;
-            std::memcpy(&extent, bytes + field.shape_offset_bytes + axis * sizeof extent,
-                        sizeof extent);
-            if (extent < 0 || extent > field.shape[axis]) {
-                throw CorruptBytes("a frame's shape is beyond its stream's maxshape");
-            }
-            extents.push_back(extent);
-        }
-    }
+    api::read_extents(m.plan.fields, bytes, 0, frame.extents);
     if (copy) {
-        copied = api::make_aligned(m.plan.slot_bytes);
-        for (std::size_t k = 0; k < m.plan.fields.size(); ++k) {
-            std::memcpy(copied.get() + m.plan.fields[k].offset_bytes, field(k).data,
-                        field(k).nbytes);
-        }
-        bytes = copied.get();
-        pinned = false;
-        lease->unpin(slot);  // the last step: from here nothing is thrown
+        const std::size_t slot = frame.slot;
+        frame.copy_fields(m.plan.fields, m.plan.slot_bytes);
+        frame.pinned = false;
+        lease->unpin(slot);
     }
+    return made;
 }
 
-std::shared_ptr<const Frame::Impl> Frame::Impl::make(const std::shared_ptr<api::EndLease>& lease,
-                                                     std::shared_ptr<const std::string> stream_name,
-                                                     const api::Ring::Place& place, bool copy) {
-    try {
-        return std::make_shared<const Frame::Impl>(lease, std::move(stream_name), place, copy);
-    } catch (...) {
-        lease->unpin(place.slot);
-        throw;
+void Frame::Impl::copy_fields(const std::vector<layout::Field>& own_plan, std::uint64_t bytes) {
+    copied = api::make_aligned(bytes);
+    for (std::size_t k = 0; k < plan->size(); ++k) {
+        const FieldView from = field(k);
+        std::memcpy(copied.get() + own_plan[k].offset_bytes, from.data, from.nbytes);
     }
-}
-
-Frame::Impl::~Impl() {
-    if (pinned) lease->unpin(slot);
+    plan = &own_plan;
+    begin = copied.get();
+    slot = 0;
 }
 
 FieldView Frame::Impl::field(std::size_t index) const {
-    const api::StreamMemory& m = memory();
-    const layout::Field& field = m.plan.fields[index];
-    std::span<const std::int64_t> own;
-    if (field.variable) {
-        std::size_t at = 0;
-        for (std::size_t k = 0; k < index; ++k) {
-            if (m.plan.fields[k].variable) at += m.plan.fields[k].shape.size();
-        }
-        own = std::span(extents).subspan(at, field.shape.size());
-    }
-    return api::view_of(m.fields[index].second, field, bytes, own);
+    return api::view_of(origin->fields()[index].second, (*plan)[index], begin, slot,
+                        api::extents_of(*plan, index, extents));
 }
 
 // ---- the public face ----------------------------------------------------------------------------
 
 std::string_view Frame::name() const noexcept { return *impl_->name; }
 std::uint64_t Frame::seq() const noexcept { return impl_->seq; }
-std::uint64_t Frame::generation() const noexcept { return impl_->memory().generation(); }
+std::uint64_t Frame::generation() const noexcept { return impl_->origin->generation(); }
 std::int64_t Frame::time_ns() const noexcept { return impl_->time_ns; }
 std::chrono::nanoseconds Frame::age() const noexcept {
     return std::chrono::nanoseconds(platform::monotonic_ns() - impl_->steady_ns);
@@ -103,19 +89,19 @@ const std::string& Frame::attrs_json() const {
     return impl_->attrs.empty() ? none : impl_->attrs;
 }
 FrameRef Frame::ref() const { return {*impl_->name, generation(), seq()}; }
-std::size_t Frame::field_count() const noexcept { return impl_->memory().fields.size(); }
+std::size_t Frame::field_count() const noexcept { return impl_->origin->fields().size(); }
 FieldView Frame::field(std::size_t index) const { return impl_->field(index); }
 std::string_view Frame::field_name(std::size_t index) const {
-    return impl_->memory().fields.at(index).first;
+    return impl_->origin->fields().at(index).first;
 }
-bool Frame::is_object() const noexcept { return impl_->memory().plan.is_object(); }
+bool Frame::is_object() const noexcept { return impl_->origin->is_object(); }
 
 std::size_t Frame::field_index(std::string_view field) const {
     return in_operation("frame", name(),
-                        [&] { return api::index_of(impl_->memory().fields, field); });
+                        [&] { return api::index_of(impl_->origin->fields(), field); });
 }
 
-bool Frame::holds_the_stream() const noexcept { return impl_->lease.use_count() == 1; }
+bool Frame::holds_the_stream() const noexcept { return impl_->origin.use_count() == 1; }
 
 std::span<const std::byte> Frame::bytes(std::string_view field) const {
     const FieldView view = impl_->field(field_index(field));

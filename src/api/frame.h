@@ -1,6 +1,6 @@
-// api/frame.h: what a Frame is behind the public header. Immutable once made. Threads: any.
+// api/frame.h: what a Frame is behind the public header: a stream's frame, or a service's answer.
+// Immutable once made. Threads: any.
 #pragma once
-#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,25 +18,31 @@ struct Frame::Impl {
     static std::shared_ptr<const Impl> make(const std::shared_ptr<api::EndLease>& lease,
                                             std::shared_ptr<const std::string> stream_name,
                                             const api::Ring::Place& place, bool copy);
-    // REQUIRES: only make() calls it; what it throws leaves the pin.
-    Impl(std::shared_ptr<api::EndLease> held, std::shared_ptr<const std::string> stream_name,
-         const api::Ring::Place& place, bool copy);
-    ~Impl();
+    static Frame wrap(std::shared_ptr<const Impl> impl) { return Frame(std::move(impl)); }
+
+    // REQUIRES: the rest is filled in before anybody else sees it.
+    Impl(std::shared_ptr<api::FrameOrigin> held, std::shared_ptr<const std::string> user_name)
+        : origin(std::move(held)), name(std::move(user_name)) {}
+    ~Impl() {
+        if (pinned) origin->unpin(slot);
+    }
     Impl(const Impl&) = delete;
 
-    const api::StreamMemory& memory() const { return lease->memory(); }
     FieldView field(std::size_t index) const;
+    // The bytes become this frame's own. plan: where they lie then.
+    void copy_fields(const std::vector<layout::Field>& plan, std::uint64_t bytes);
 
-    const std::shared_ptr<api::EndLease> lease;
+    const std::shared_ptr<api::FrameOrigin> origin;
     const std::shared_ptr<const std::string> name;  // the user's
-    const std::size_t slot;
-    const std::uint64_t seq;
+    const std::vector<layout::Field>* plan = nullptr;
+    const std::byte* begin = nullptr;  // what the plan counts from
+    std::size_t slot = 0;              // in begin, and of the origin as long as it is pinned
+    std::uint64_t seq = 0;
     std::int64_t time_ns = 0, steady_ns = 0;
     std::string attrs;
     std::vector<std::int64_t> extents;  // of the variable fields, one after the other
     api::AlignedBytes copied;
-    const std::byte* bytes = nullptr;
-    bool pinned = true;
+    bool pinned = false;
 };
 
 }  // namespace ndshare

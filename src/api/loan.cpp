@@ -31,7 +31,7 @@ struct Loan::Impl {
                     "this loan was published or discarded already; take another one");
     }
     FieldView field(std::size_t index) const {
-        return api::view_of(memory->fields[index].second, memory->plan.fields[index], bytes,
+        return api::view_of(memory->fields[index].second, memory->plan.fields[index], bytes, 0,
                             shapes[index]);
     }
     void put_extents() const {
@@ -133,20 +133,8 @@ void Loan::resize(const Shape& shape, std::string_view field) {
     in_operation("resize", impl_->publisher->name, [&] {
         impl_->require_open("resize");
         const std::size_t index = api::index_of(impl_->memory->fields, field);
-        const layout::Field& plan = impl_->memory->plan.fields[index];
-        if (!plan.variable) {
-            throw Invalid(
-                "its shape is fixed; a stream whose frames differ is made with "
-                "maxshape=");
-        }
-        bool fits = shape.size() == plan.shape.size();
-        for (std::size_t axis = 0; fits && axis < shape.size(); ++axis) {
-            fits = shape[axis] >= 0 && shape[axis] <= plan.shape[axis];
-        }
-        if (!fits) {
-            throw Invalid(to_string(Spec{.shape = shape, .dtype = Dtype(plan.dtype)}) +
-                          " is beyond " + to_string(impl_->memory->fields[index].second));
-        }
+        api::require_resizable(impl_->memory->plan.fields[index], impl_->memory->fields[index].second,
+                               shape);
         impl_->shapes[index] = shape;
     });
 }

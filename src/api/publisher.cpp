@@ -80,9 +80,9 @@ Joined join(const std::string& name, const std::string& full_name,
         const bool alive = former->ends().count(layout::kEndPublisher, &pid) > 0;
         if (alive && !options.shared) throw publishing_already(name, pid);
         const bool same_fields =
-            !wanted || layout::fields_text(*wanted) == former->segment->description().dtype;
+            !wanted || layout::fields_text(wanted->fields) == former->segment->description().dtype;
         if (alive && !same_fields) {
-            throw_mismatch(name, api::to_fields(*wanted), former->fields);
+            throw_mismatch(name, api::to_fields(wanted->fields), former->fields);
         }
         // Sealed: somebody who was about to give the name other memory died on the way.
         const bool ended = (former->ring().latest() & sync::kMarks) != 0;

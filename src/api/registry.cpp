@@ -66,7 +66,7 @@ void describe_stream(Info& info, const layout::StreamControl& control, sync::Gro
     }
     // Relaxed, here and below: figures for people.
     counters["published"] =
-        ring.last_seq() - sync::Atomics::load_relaxed(control.words().first_seq);
+        last - sync::Atomics::load_relaxed(control.words().first_seq);
     counters["waiting"] = sync::Atomics::load_relaxed(control.words().need_room) != 0 ? 1 : 0;
     counters["ended"] = sync::is_ended(ring.latest()) ? 1 : 0;
     counters["slots"] = control.slot_count();
@@ -113,8 +113,8 @@ Info describe(const api::Found& found, std::size_t prefix_bytes) {
     info.name = d.name.substr(prefix_bytes);
     info.kind = d.is_stream() ? Kind::stream : Kind::array;
     if (d.is_stream()) {
-        const auto plan = layout::parse_fields(d.dtype);
-        info.specs = api::to_fields(plan);
+        const auto plan = layout::plan_slot_of(d.dtype);
+        info.specs = api::to_fields(plan.fields);
         info.is_object = plan.is_object();
     } else {
         info.specs.emplace_back("", Spec{.shape = d.shape,

@@ -19,6 +19,8 @@ Spec to_spec(const layout::Field& field) {
     return spec;
 }
 
+}  // namespace
+
 layout::Field to_field(const std::string& name, const Spec& spec) {
     if (!spec.shape.empty() && !spec.maxshape.empty()) {
         throw Invalid("give shape or maxshape, not both");
@@ -33,12 +35,10 @@ layout::Field to_field(const std::string& name, const Spec& spec) {
     return field;
 }
 
-}  // namespace
-
-Fields to_fields(const layout::SlotPlan& plan) {
-    Fields fields;
-    for (const auto& field : plan.fields) fields.emplace_back(field.name, to_spec(field));
-    return fields;
+Fields to_fields(const std::vector<layout::Field>& fields) {
+    Fields out;
+    for (const auto& field : fields) out.emplace_back(field.name, to_spec(field));
+    return out;
 }
 
 bool has_fields(const PublisherOptions& options) {
@@ -113,16 +113,18 @@ std::size_t index_of(const Fields& fields, std::string_view name) {
 
 StreamMemory::StreamMemory(std::shared_ptr<Segment> held, bool writeable)
     : segment(std::move(held)),
-      plan(layout::parse_fields(segment->description().dtype)),
-      fields(to_fields(plan)),
+      plan(layout::plan_slot_of(segment->description().dtype)),
+      fields(to_fields(plan.fields)),
       control(segment->control().base(), segment->description().fields.slot_count),
       pool(segment->data(writeable)) {}
 
 std::shared_ptr<StreamMemory> attach_stream(Found&& found, bool writeable) {
     if (!found.description.is_stream()) {
         throw Invalid(
-            "the name leads to an array, not a stream; open it with ndshare.open, or "
-            "choose another name");
+            found.description.is_service()
+                ? "the name leads to a service, not a stream; choose another name"
+                : "the name leads to an array, not a stream; open it with ndshare.open, or "
+                  "choose another name");
     }
     const bool searched = found.searched;
     auto segment =

@@ -22,7 +22,8 @@ using Ring = sync::SlotRing<sync::Ground>;
 using StreamEnds = sync::Ends<sync::Ground>;
 
 // The public words for what a slot holds, and back. Throws Invalid.
-Fields to_fields(const layout::SlotPlan& plan);
+Fields to_fields(const std::vector<layout::Field>& fields);
+layout::Field to_field(const std::string& name, const Spec& spec);
 layout::SlotPlan to_slot_plan(const PublisherOptions& options);
 bool has_fields(const PublisherOptions& options);
 std::string fields_to_string(const Fields& fields);
@@ -48,10 +49,20 @@ struct StreamMemory {
     std::byte* const pool;  // writeable, or mapped for reading only
 };
 
+// Who gave a frame its bytes, and gets the pin back.
+class FrameOrigin {
+ public:
+    virtual ~FrameOrigin() = default;
+    virtual void unpin(std::size_t slot) noexcept = 0;
+    virtual const Fields& fields() const = 0;
+    virtual std::uint64_t generation() const = 0;
+    virtual bool is_object() const = 0;
+};
+
 // A place in a stream, from its taking to the last frame that was got through it. fork(): a
 // subscriber's child gets one of its own with the same pins and cursor, under the same object; a
 // publisher's child has none (is_here() says no) until it takes one.
-class EndLease final : public ForkPart {
+class EndLease final : public ForkPart, public FrameOrigin {
  public:
     EndLease(std::shared_ptr<const StreamMemory> memory, std::uint32_t kind);
     ~EndLease() override;
@@ -74,7 +85,10 @@ class EndLease final : public ForkPart {
         // Relaxed: a figure for people.
         sync::Atomics::store_relaxed(words().count, count);
     }
-    void unpin(std::size_t slot) noexcept;
+    void unpin(std::size_t slot) noexcept override;
+    const Fields& fields() const override { return memory_->fields; }
+    std::uint64_t generation() const override { return memory_->generation(); }
+    bool is_object() const override { return memory_->plan.is_object(); }
     // Of an end of kind refs: the same slot may be taken several times, each with its unpin().
     Ring::Exact take_exactly(std::uint64_t seq, Ring::Place& place);
     // How many slots this end has pinned.

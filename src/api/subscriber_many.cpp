@@ -83,10 +83,8 @@ std::size_t Subscriber::get_many(std::span<std::byte> out, std::size_t count, Ti
         }
         const auto first = impl_->wait_for_news(patience);
         if (first.news == Impl::News::nothing) return 0;
-        if (first.news == Impl::News::ended) {
-            impl_->throw_end("get_many");
-        }
-        const layout::Field& field = only_field(first.frame->memory(), out, count);
+        if (first.news == Impl::News::ended) impl_->throw_end("get_many");
+        const layout::Field& field = only_field(*first.memory, out, count);
         std::memcpy(out.data(), first.frame->field(0).data, field.max_bytes);
         return 1 + impl_->take_many(out.subspan(field.max_bytes), count - 1);
     });

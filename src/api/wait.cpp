@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "api/client.h"
 #include "api/handle.h"
 #include "api/interrupt.h"
 #include "api/operation.h"
@@ -31,6 +32,7 @@ void check_interrupt() {
 
 api::Awaited& Waitable::awaited() const {
     if (array_ != nullptr) return *array_->impl_;
+    if (call_ != nullptr) return *call_->impl_;
     return *subscriber_->impl_;
 }
 

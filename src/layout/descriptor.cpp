@@ -9,6 +9,7 @@
 #include "layout/hash.h"
 #include "layout/name.h"
 #include "layout/npy.h"
+#include "layout/service.h"
 #include "layout/stream.h"
 
 namespace ndshare::layout {
@@ -28,6 +29,17 @@ std::uint64_t checksum_of(Descriptor descriptor, std::string_view dtype) {
 
 void require(bool good, const char* what) {
     if (!good) throw CorruptBytes(std::string("the descriptor is damaged (") + what + ")");
+}
+
+std::uint64_t itemsize_of(const Descriptor& d, std::string_view dtype) {
+    switch (d.kind) {
+        case kKindStream:
+            return plan_slot_of(dtype).slot_bytes;
+        case kKindService:
+            return plan_service_of(dtype, d.slot_count).pool_bytes;
+        default:
+            return parse_dtype(dtype).itemsize;
+    }
 }
 
 // The offsets that the sizes alone decide; creation and validation both take them from here.
@@ -92,6 +104,10 @@ Descriptor describe(const SegmentPlan& plan) {
         d.end_count = kEndCount;
         d.frame_attrs_bytes = kFrameAttrsBytes;
         d.control_bytes = control_bytes_of_stream(d.slot_count);
+    } else if (plan.kind == kKindService) {
+        d.slot_count = plan.slot_count;
+        d.end_count = kEndCount;
+        d.control_bytes = control_bytes_of_service(d.slot_count);
     }
     d.itemsize_bytes = plan.itemsize;
     d.dtype_bytes = static_cast<std::uint32_t>(plan.dtype.size());
@@ -153,18 +169,24 @@ Description read_descriptor_page(std::string_view page, std::uint64_t file_bytes
     require(d.row_count == kRowCount && d.bell_count == kBellCount &&
                 d.attrs_capacity_bytes == kAttrsCapacityBytes,
             "size of the control region");
-    require(d.kind == kKindArray || d.kind == kKindStream, "kind");
+    require(d.kind == kKindArray || d.kind == kKindStream || d.kind == kKindService, "kind");
+    std::uint64_t control_bytes = kControlBytes;
     if (d.kind == kKindStream) {
         require(d.slot_count >= kSlotsMin && d.slot_count <= kSlotsMax &&
                     d.end_count == kEndCount && d.frame_attrs_bytes == kFrameAttrsBytes &&
                     d.dim_count == 1 && d.shape[0] == d.slot_count,
                 "slots");
+        control_bytes = control_bytes_of_stream(d.slot_count);
+    } else if (d.kind == kKindService) {
+        require(d.slot_count >= kRequestSlotsMin && d.slot_count <= kRequestSlotsMax &&
+                    d.end_count == kEndCount && d.frame_attrs_bytes == 0 && d.dim_count == 1 &&
+                    d.shape[0] == 1,
+                "slots");
+        control_bytes = control_bytes_of_service(d.slot_count);
     } else {
         require(d.slot_count == 0, "slots");
     }
-    require(d.control_bytes ==
-                (d.kind == kKindStream ? control_bytes_of_stream(d.slot_count) : kControlBytes),
-            "size of the control region");
+    require(d.control_bytes == control_bytes, "size of the control region");
     require(d.data_offset_bytes >= kHeaderStepBytes && d.data_offset_bytes <= kHeaderBytesMax &&
                 d.data_offset_bytes % kHeaderStepBytes == 0,
             "offset of the data");
@@ -188,9 +210,7 @@ void accept_dtype(Description& description, std::string_view dtype) {
     description.shape.assign(d.shape, d.shape + d.dim_count);
     // The checksum holds, so the rest can only be wrong on purpose; never use it all the same.
     try {
-        require((description.is_stream() ? parse_fields(dtype).slot_bytes
-                                         : parse_dtype(dtype).itemsize) == d.itemsize_bytes,
-                "size of the dtype");
+        require(itemsize_of(d, dtype) == d.itemsize_bytes, "size of the dtype");
         require(data_bytes_of(description.shape, d.itemsize_bytes) == d.data_bytes, "shape");
     } catch (const Invalid& e) {
         throw CorruptBytes(std::string("the descriptor is damaged (") + e.what() + ")");

@@ -57,7 +57,8 @@ struct Descriptor {
     std::int64_t shape[kDimsMax];
     char name[304];
     std::uint64_t book;  // which folder of names it belongs to; 0: a persistent file
-    // Streams; 0 in arrays. The dtype text is then that of layout/stream.h, shape is {slot_count}.
+    // Streams and services; 0 in arrays. The dtype text is then that of layout/fields.h; shape is
+    // {slot_count} slots of a stream, {1} pool of a service.
     std::uint32_t slot_count;
     std::uint32_t end_count;
     std::uint32_t frame_attrs_bytes;
@@ -83,10 +84,12 @@ inline constexpr std::size_t kDtypeInlineBytes = kDescriptorPageBytes - sizeof(D
 struct SegmentPlan {
     std::string full_name;
     std::uint32_t kind = kKindArray;
-    std::string dtype;  // canonical; streams: their fields' text
+    std::string dtype;  // canonical; streams and services: their fields' text
     std::string npy_header;
     std::vector<std::int64_t> shape;  // streams: the number of slots
     std::uint64_t first_seq = 0;      // streams: the number before the first frame's
+    std::uint32_t slot_count = 0;     // services
+    std::uint32_t retries = 0;        // services
     bool fortran = false, aligned = false, persistent = false;
     std::uint64_t itemsize = 0, data_bytes = 0, generation = 0, pid_namespace = 0, book = 0;
     std::uint32_t uid = 0, page_bytes = 4096;
@@ -109,6 +112,7 @@ struct Description {
     bool fortran() const { return (fields.flags & kFlagFortran) != 0; }
     bool aligned() const { return (fields.flags & kFlagAligned) != 0; }
     bool is_stream() const { return fields.kind == kKindStream; }
+    bool is_service() const { return fields.kind == kKindService; }
 };
 
 // Step 1: from the last page (kDescriptorPageBytes bytes, a private copy) and the file's size.

@@ -11,7 +11,6 @@
 //   |     SlotLine[slots]     who has the slot, and the frame's stamps
 //   |     End[kEndCount]      one for each publisher and each subscriber, end_bytes each
 //
-// The fields are described by a text, one line each: name, flags, shape, dtype, tabs between.
 // Structs, offsets and checks only; the verbs are in sync/. Threads: any. Blocks: no.
 #pragma once
 #include <cstddef>
@@ -21,26 +20,13 @@
 #include <vector>
 
 #include "layout/control.h"
+#include "layout/end.h"
+#include "layout/fields.h"
 
 namespace ndshare::layout {
 
 inline constexpr std::size_t kSlotsMin = 2, kSlotsMax = 4096;
-inline constexpr std::size_t kEndCount = 256;
 inline constexpr std::uint64_t kFrameAttrsBytes = 1024;
-inline constexpr std::size_t kFieldsMax = 64;
-
-// One of a frame's arrays.
-struct Field {
-    std::string name;                 // "" where it is the only one
-    std::string dtype;                // canonical
-    std::vector<std::int64_t> shape;  // the largest extents where variable
-    bool variable = false, fortran = false, aligned = false;
-    bool object = false;  // a pickled value; its shape is the largest size in bytes
-    // Derived.
-    std::string npy_descr;
-    std::uint64_t itemsize = 0, max_bytes = 0, offset_bytes = 0;
-    std::uint64_t shape_offset_bytes = 0;  // of its extents in the slot, where variable
-};
 
 // What one slot holds.
 struct SlotPlan {
@@ -49,11 +35,9 @@ struct SlotPlan {
     bool is_object() const { return fields.size() == 1 && fields.front().object; }
 };
 
-// Fills in what is derived. Throws Invalid for names, shapes and dtypes that cannot be.
+// Fills in what is derived. Throws Invalid.
 SlotPlan plan_slot(std::vector<Field> fields);
-// The text that the descriptor keeps, and back. Throws Invalid.
-std::string fields_text(const SlotPlan& plan);
-SlotPlan parse_fields(std::string_view text);
+inline SlotPlan plan_slot_of(std::string_view text) { return plan_slot(parse_field_lines(text)); }
 // The pool as numpy.load sees it: records of the fields, with what else a slot holds as padding.
 std::string npy_descr_of_pool(const SlotPlan& plan);
 
@@ -71,27 +55,6 @@ struct SlotLine {
 };
 static_assert(sizeof(SlotLine) == kCacheLine, "bump kLayoutVersion");
 static_assert(std::has_unique_object_representations_v<SlotLine>);
-
-enum : std::uint32_t {
-    kEndIdle = 0,
-    kEndPublisher = 1,
-    kEndInOrder = 2,
-    kEndLatest = 3,
-    kEndJoining = 4,  // holds a `block` publisher back until it has chosen where to begin
-    kEndRefs = 5,     // of a process that gets frames by their numbers
-};
-
-// A publisher's or a subscriber's place. Only its owner writes it.
-struct End {
-    Word64 owner;   // 0: free; else as in a lock word
-    Word64 cursor;  // the last number it got; publishers: the last it published
-    Word32 kind;
-    Word32 flags;
-    Word64 count;    // frames lost on the way to it; publishers: frames dropped
-    Word64 pins[4];  // bit s: slot s; further words follow for more than 256 slots
-};
-static_assert(sizeof(End) == kCacheLine, "bump kLayoutVersion");
-static_assert(std::has_unique_object_representations_v<End>);
 
 struct StreamPlaces {
     std::uint64_t ring_count, slots_offset, ends_offset, end_bytes, bytes;

@@ -41,6 +41,10 @@ void futex_wake_all(std::uint32_t* word) noexcept {
     syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
 }
 
+void futex_wake_one(std::uint32_t* word) noexcept {
+    syscall(SYS_futex, word, FUTEX_WAKE, 1, nullptr, nullptr, 0);
+}
+
 bool futex_wait_any(std::span<const FutexWord> words, std::int64_t timeout_ns) noexcept {
     std::array<WaitvEntry, kFutexWordsMax> entries{};
     for (std::size_t k = 0; k < words.size(); ++k) {

@@ -12,6 +12,7 @@ namespace ndshare::platform {
 void futex_wait(const std::uint32_t* word, std::uint32_t expected,
                 std::int64_t timeout_ns) noexcept;
 void futex_wake_all(std::uint32_t* word) noexcept;
+void futex_wake_one(std::uint32_t* word) noexcept;
 
 struct FutexWord {
     const std::uint32_t* word;

@@ -53,6 +53,9 @@ struct Atomics {
         return ref(word).compare_exchange_strong(expected, desired, std::memory_order_seq_cst,
                                                  std::memory_order_seq_cst);
     }
+    static void add_seq_cst(auto& word, auto value) {
+        ref(word).fetch_add(value, std::memory_order_seq_cst);
+    }
     static void set_bits_seq_cst(auto& word, auto bits) {
         ref(word).fetch_or(bits, std::memory_order_seq_cst);
     }

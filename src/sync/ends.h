@@ -1,4 +1,4 @@
-// sync/ends.h: a publisher's or a subscriber's place in a stream, taken and let go.
+// sync/ends.h: a handle's place in a stream or a service, taken and let go.
 //
 // An end names the process that has it by the owner word of its row, so it lasts as long as the
 // process's mapping and no longer. The next one who takes it cleans it. Threads: any. Processes:
@@ -14,17 +14,18 @@
 namespace ndshare::sync {
 
 // Every end that anybody has or had is below it.
-template <class Ground>
-std::size_t ends_in_use(const layout::StreamControl& control, const Ground& ground) {
+template <class Control, class Ground>
+std::size_t ends_in_use(const Control& control, const Ground& ground) {
     // SYNC(end-high-water)
     return std::min<std::size_t>(ground.load_seq_cst(control.words().end_high_water),
                                  layout::kEndCount);
 }
 
-template <class Ground>
+// Control: of a stream, or of a service.
+template <class Ground, class Control = layout::StreamControl>
 class Ends {
  public:
-    Ends(layout::StreamControl control, Ground& ground) : control_(control), ground_(ground) {}
+    Ends(Control control, Ground& ground) : control_(control), ground_(ground) {}
 
     // A free end, or one of the dead, cleaned. Throws Invalid when all are in use.
     std::size_t take(std::uint64_t owner, std::uint32_t kind) {
@@ -49,8 +50,8 @@ class Ends {
             announce();
             return index;
         }
-        throw Invalid("too many publishers and subscribers: " + std::to_string(layout::kEndCount) +
-                      " ends are in use already; close one of them");
+        throw Invalid("too many handles: " + std::to_string(layout::kEndCount) +
+                      " take part already; close one of them");
     }
 
     // REQUIRES: nothing is pinned.
@@ -123,7 +124,7 @@ class Ends {
         }
     }
 
-    layout::StreamControl control_;
+    Control control_;
     Ground& ground_;
 };
 

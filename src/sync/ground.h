@@ -2,7 +2,7 @@
 // word on who is alive. A simulated ground in the schedule tests has the same members.
 //
 //   owner_is_alive(owner)  the row's record lock is held and the row was not taken again since
-//   sleep(word, expected, ns), wake_all(word)
+//   sleep(word, expected, ns), wake_all(word), wake_one(word)
 //
 // Threads: any. Processes: any that map the control region.
 #pragma once
@@ -38,6 +38,9 @@ class Ground : public Atomics {
     }
     static void wake_all(auto& word) noexcept {
         platform::futex_wake_all(WordAccess::futex_word(word));
+    }
+    static void wake_one(auto& word) noexcept {
+        platform::futex_wake_one(WordAccess::futex_word(word));
     }
 
  private:

@@ -82,7 +82,7 @@ void write_corpus(const std::filesystem::path& folder) {
     const auto slot = layout::plan_slot({boxes, number});
     auto stream = plan_of("u1", {8}, "cam/front");
     stream.kind = layout::kKindStream;
-    stream.dtype = layout::fields_text(slot);
+    stream.dtype = layout::fields_text(slot.fields);
     stream.itemsize = slot.slot_bytes;
     stream.data_bytes = 8 * slot.slot_bytes;
     write_input(folder / "stream.bin", input_of(stream));

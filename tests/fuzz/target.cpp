@@ -24,7 +24,7 @@ std::string broken_promise(const Description& found, std::uint64_t file_bytes) {
     for (const auto extent : found.shape) {
         if (extent < 0) return "a negative extent";
     }
-    const std::uint64_t itemsize = found.is_stream() ? layout::parse_fields(found.dtype).slot_bytes
+    const std::uint64_t itemsize = found.is_stream() ? layout::plan_slot_of(found.dtype).slot_bytes
                                                      : layout::parse_dtype(found.dtype).itemsize;
     if (itemsize != d.itemsize_bytes) return "itemsize";
     if (found.is_stream()) {

@@ -54,6 +54,12 @@ class SimGround {
                                   std::type_identity_t<Number<Word>> desired) {
         return exchange_if(word, expected, desired, Order::seq_cst);
     }
+    template <class Word>
+    void add_seq_cst(Word& word, std::type_identity_t<Number<Word>> value) {
+        auto seen = load_seq_cst(word);
+        while (!compare_exchange_seq_cst(word, seen, static_cast<Number<Word>>(seen + value))) {
+        }
+    }
     void set_bits_seq_cst(auto& word, std::uint64_t bits) {
         auto seen = load_seq_cst(word);
         while (!compare_exchange_seq_cst(word, seen, seen | bits)) {
@@ -79,6 +85,7 @@ class SimGround {
         world_->sleep(&word, expected, ns);
     }
     void wake_all(auto& word) const { world_->wake_all(&word); }
+    void wake_one(auto& word) const { world_->wake_one(&word); }
 
  protected:
     World& world() const { return *world_; }

@@ -334,4 +334,18 @@ void World::wake_all(const void* word) {
     end_step("wake all", word, woken, 0);
 }
 
+void World::wake_one(const void* word) {
+    begin_step();
+    std::vector<Process*> asleep;
+    for (Process& p : processes_) {
+        if (p.state == Process::State::sleeping && p.asleep_on == word) asleep.push_back(&p);
+    }
+    if (!asleep.empty()) {
+        Process& p = *asleep[choices_->pick(asleep.size())];
+        p.state = Process::State::ready;
+        p.knowledge.now.join(current_->knowledge.now);
+    }
+    end_step("wake one", word, asleep.size(), 0);
+}
+
 }  // namespace ndshare::schedule

@@ -131,6 +131,8 @@ class World {
     bool row_is_locked(std::size_t row);
     void sleep(const void* word, std::uint32_t expected, std::int64_t ns);
     void wake_all(const void* word);
+    // One of them, whichever: the kernel promises no order to those who rely on none.
+    void wake_one(const void* word);
 
     // ---- for schedule/explore.cpp ---------------------------------------------------------------
     Verdict run(const Plan& plan, Choices& choices, const std::function<void(World&)>& setup,

@@ -44,8 +44,8 @@ TEST(SlotPlan, its_text_leads_back_to_it) {
     fortran.fortran = true;
     fortran.aligned = true;
     const SlotPlan plan = plan_slot({fortran, field("größe", "bfloat16", {})});
-    const SlotPlan again = parse_fields(fields_text(plan));
-    EXPECT_EQ(fields_text(again), fields_text(plan));
+    const SlotPlan again = plan_slot(parse_field_lines(fields_text(plan.fields)));
+    EXPECT_EQ(fields_text(again.fields), fields_text(plan.fields));
     EXPECT_EQ(again.slot_bytes, plan.slot_bytes);
     EXPECT_TRUE(again.fields[0].fortran);
     EXPECT_TRUE(again.fields[0].variable);
@@ -70,7 +70,7 @@ TEST(SlotPlan, what_cannot_be_is_refused) {
 TEST(SlotPlan, damaged_text_is_refused) {
     for (const char* text : {"", "a", "a\t-\t3\tf4", "a\t-\tx\tf4\n", "a\tq\t3\tf4\n", "a\t-\t3\n",
                              "a\t-\t3,\tf4\n", "a\t-\t99999999999999999999\tf4\n"}) {
-        EXPECT_THROW((void)parse_fields(text), Invalid) << text;
+        EXPECT_THROW((void)plan_slot(parse_field_lines(text)), Invalid) << text;
     }
 }
 
@@ -97,7 +97,7 @@ TEST(StreamDescriptor, comes_back_and_a_wrong_slot_count_is_refused) {
     const SlotPlan slot = plan_slot({field("", "f4", {4, 5})});
     SegmentPlan plan = support::plan_of("u1", {8});
     plan.kind = kKindStream;
-    plan.dtype = fields_text(slot);
+    plan.dtype = fields_text(slot.fields);
     plan.itemsize = slot.slot_bytes;
     plan.data_bytes = 8 * slot.slot_bytes;
     const Descriptor d = describe(plan);

@@ -1,0 +1,431 @@
+// Call: one request on its way, from its slot to its answer.
+#include <algorithm>
+#include <cstring>
+
+#include "api/client.h"
+#include "api/interrupt.h"
+#include "api/operation.h"
+#include "api/stream_memory.h"
+#include "api/views.h"
+#include "base/check.h"
+#include "platform/clock.h"
+#include "platform/process.h"
+#include "sync/request_wait.h"
+
+namespace ndshare {
+namespace {
+
+using api::in_operation;
+using api::ServiceMemory;
+using sync::RequestKind;
+
+}  // namespace
+
+// An answer that somebody keeps: its slot comes back with the last of its views.
+class Call::Impl::KeptAnswer final : public api::FrameOrigin {
+ public:
+    KeptAnswer(std::shared_ptr<Client::Impl> client, std::shared_ptr<const ServiceMemory> memory,
+               const sync::Held& held)
+        : client_(std::move(client)),
+          memory_(std::move(memory)),
+          owner_(memory_->segment->owner()),
+          held_(held) {}
+    void unpin(std::size_t) noexcept override {
+        if (owner_ != memory_->segment->owner()) return;  // a forked child's copy
+        client_->kept.fetch_sub(1);
+        client_->under_way.fetch_sub(1);
+        if (!memory_->segment->is_lost()) memory_->pool().collect(held_);
+    }
+    const Fields& fields() const override { return memory_->results; }
+    std::uint64_t generation() const override { return memory_->generation(); }
+    bool is_object() const override { return false; }
+
+ private:
+    const std::shared_ptr<Client::Impl> client_;
+    const std::shared_ptr<const ServiceMemory> memory_;
+    const std::uint64_t owner_;
+    const sync::Held held_;
+};
+
+// ---- from the slot ------------------------------------------------------------------------------
+
+Call::Impl::Impl(std::shared_ptr<Client::Impl> maker, Client::Impl::Seat its_seat,
+                 const sync::Held& its_slot)
+    : client(std::move(maker)),
+      seat(std::move(its_seat)),
+      owner(seat.memory->segment->owner()),
+      held(its_slot) {
+    for (const auto& field : seat.memory->plan.inputs) {
+        shapes.push_back(field.variable ? field.shape : Shape{});
+    }
+}
+
+Call::Impl::~Impl() {
+    if (phase == Phase::loaned) discard();
+    if (phase == Phase::pending) (void)cancel();
+    if (bell_) {
+        const std::lock_guard bells(api::bells_mutex());
+        if (bell_process_ == platform::identity().pid) bell_->detach(*seat.memory->segment);
+        bell_.reset();
+    }
+}
+
+void Call::Impl::require_loaned(const char* operation) const {
+    if (phase == Phase::loaned && is_ours()) return;
+    throw Error(Errc::closed, operation, *client->name,
+                phase == Phase::loaned
+                    ? "this call was begun before fork(); the parent has it"
+                    : "this call was submitted or discarded already; begin another one");
+}
+
+void Call::Impl::give_slot_back() noexcept {
+    phase = Phase::gone;
+    if (is_ours()) client->under_way.fetch_sub(1);
+}
+
+void Call::Impl::discard() noexcept {
+    if (phase != Phase::loaned) return;
+    const bool ours = is_ours();
+    give_slot_back();
+    outcome = Outcome::cancelled;
+    if (ours && !seat.memory->segment->is_lost()) seat.memory->pool().give_back(held);
+}
+
+void Call::Impl::submit(Timeout timeout) {
+    require_loaned("submit");
+    const ServiceMemory& m = *seat.memory;
+    std::uint64_t key = 0;
+    for (std::size_t f = 0; f < m.plan.inputs.size(); ++f) {
+        const layout::Field& field = m.plan.inputs[f];
+        if (!field.variable) continue;
+        std::memcpy(m.extents(field, held.slot), shapes[f].data(),
+                    shapes[f].size() * sizeof(std::int64_t));
+        // FNV-1a over the extents (Fowler, Noll, Vo): equal shapes have equal keys, and workers
+        // compare the shapes themselves again.
+        for (const std::int64_t extent : shapes[f]) {
+            key = (key ^ static_cast<std::uint64_t>(extent)) * 0x100000001b3ULL;
+        }
+    }
+    const std::int64_t now = platform::monotonic_ns();
+    const platform::Deadline deadline(timeout.count());
+    deadline_ns = deadline.is_forever() ? 0 : std::max<std::int64_t>(now + deadline.left_ns(), 1);
+    phase = Phase::pending;
+    (void)m.pool().submit(owner, held,
+                          {.order = client->next_order(seat),
+                           .deadline_ns = static_cast<std::uint64_t>(deadline_ns),
+                           .submitted_ns = static_cast<std::uint64_t>(now),
+                           .shape_key = key,
+                           .end = static_cast<std::uint32_t>(seat.lease->index())});
+}
+
+// ---- to the answer ------------------------------------------------------------------------------
+
+bool Call::Impl::deadline_passed() const {
+    return deadline_ns != 0 && platform::monotonic_ns() >= deadline_ns;
+}
+
+// How a call that nobody answered in time ends.
+Outcome Call::Impl::outcome_of_silence() const {
+    return seat.memory->ends().count(layout::kEndWorker) == 0 ? Outcome::no_worker
+                                                              : Outcome::timed_out;
+}
+
+void Call::Impl::decide(Outcome what) {
+    outcome = what;
+    phase = Phase::failed;
+    give_slot_back();
+    phase = Phase::failed;
+}
+
+void Call::Impl::abandon(Outcome what) {
+    if (!seat.memory->pool().abandon(held)) return;  // the answer came after all
+    decide(what);
+}
+
+void Call::Impl::look() {
+    if (phase != Phase::pending) return;
+    if (!is_ours()) {
+        throw Invalid("this call was made before fork(); the parent gets its answer");
+    }
+    const ServiceMemory& m = *seat.memory;
+    const std::uint64_t word = m.pool().look(held.slot);
+    if (sync::ticket_of(word) != sync::ticket_of(held.word)) {
+        throw CorruptBytes("the slot of a call is another's");
+    }
+    switch (sync::request_kind(word)) {
+        case RequestKind::answered:
+            phase = Phase::answered;
+            return;
+        case RequestKind::failed: {
+            const std::uint32_t bytes =
+                sync::Atomics::load_relaxed(m.control.line(held.slot).error_bytes);
+            error.assign(reinterpret_cast<const char*>(m.error(held.slot)),
+                         std::min<std::size_t>(bytes, layout::kErrorBytes));
+            m.pool().collect(held);
+            decide(Outcome::remote_error);
+            return;
+        }
+        case RequestKind::died:
+            m.pool().collect(held);
+            decide(Outcome::worker_died);
+            return;
+        case RequestKind::expired:
+            m.pool().collect(held);
+            decide(Outcome::timed_out);
+            return;
+        default:
+            break;
+    }
+    if (m.state() == layout::kReplaced &&
+        sync::request_kind(word) != RequestKind::running) {
+        error = "the service has other memory by now";
+        abandon(Outcome::cancelled);
+    } else if (client->gate.closed()) {
+        abandon(Outcome::cancelled);
+    } else if (deadline_passed()) {
+        abandon(outcome_of_silence());
+    }
+    if (phase == Phase::pending && sync::is_over(m.pool().look(held.slot))) look();
+}
+
+Outcome Call::Impl::wait(Timeout timeout) {
+    if (was_given) return Outcome::answered;
+    if (phase == Phase::loaned || phase == Phase::gone) return Outcome::cancelled;
+    look();
+    if (phase == Phase::pending) {
+        std::int64_t left_ns = timeout.count();
+        if (deadline_ns != 0) {
+            left_ns = std::min(left_ns, std::max<std::int64_t>(
+                                            deadline_ns - platform::monotonic_ns(), 0));
+        }
+        const ServiceMemory& m = *seat.memory;
+        struct Stop {};
+        sync::Patience patience(left_ns, client->spin, [&] {
+            api::check_interrupt();
+            m.pool().settle(held.slot);
+            if (client->gate.closed() || m.state() == layout::kReplaced) throw Stop();
+        });
+        try {
+            (void)sync::wait_for_answer(m.pool(), m.control.state(held.slot),
+                                        m.segment->ground(), held, patience);
+        } catch (const Stop&) {
+        }
+        look();
+    }
+    if (phase == Phase::answered) return Outcome::answered;
+    if (phase == Phase::pending) return outcome_of_silence();
+    return outcome;
+}
+
+bool Call::Impl::is_done() {
+    look();
+    return phase != Phase::pending && phase != Phase::loaned;
+}
+
+bool Call::Impl::cancel() noexcept {
+    if (phase == Phase::answered) {
+        if (is_ours() && !seat.memory->segment->is_lost()) seat.memory->pool().collect(held);
+        give_slot_back();
+        outcome = Outcome::cancelled;
+        return false;
+    }
+    if (phase != Phase::pending) return false;
+    if (!is_ours() || seat.memory->segment->is_lost()) {
+        give_slot_back();
+        return false;
+    }
+    const bool in_time = seat.memory->pool().abandon(held);
+    if (!in_time) seat.memory->pool().collect(held);
+    decide(Outcome::cancelled);
+    return in_time;
+}
+
+void Call::Impl::throw_outcome(Outcome what) const {
+    const std::string& name = *client->name;
+    switch (what) {
+        case Outcome::no_worker:
+            throw Error(Errc::no_worker, "call", name,
+                        "no worker is attached, and none came in time; start one, or wait longer");
+        case Outcome::worker_died:
+            throw Error(Errc::worker_died, "call", name,
+                        "every worker that had this call died or gave it up; see its log, or raise "
+                        "retries=");
+        case Outcome::remote_error:
+            throw Error(Errc::remote, "call", name, error);
+        case Outcome::cancelled:
+            if (!error.empty()) {
+                throw Error(Errc::spec_mismatch, "call", name,
+                            "workers with other inputs or outputs came meanwhile; this call was "
+                            "made for " +
+                                api::service_to_string(seat.memory->inputs, seat.memory->results));
+            }
+            throw Error(Errc::closed, "call", name, "the call was cancelled");
+        default:
+            throw Error(Errc::timeout, "call", name,
+                        deadline_ns != 0 && phase == Phase::failed
+                            ? "no answer by its deadline; " +
+                                  std::to_string(seat.memory->ends().count(layout::kEndWorker)) +
+                                  " workers are attached"
+                            : std::string("no answer yet; the call goes on, ask again or cancel it"));
+    }
+}
+
+Frame Call::Impl::result(Timeout timeout) {
+    if (auto again = frame.lock()) return Frame::Impl::wrap(std::move(again));
+    if (was_given) {
+        throw Error(Errc::closed, "call", *client->name, "its answer was let go already");
+    }
+    if (phase == Phase::loaned) {
+        throw Error(Errc::closed, "call", *client->name, "this call was not submitted yet");
+    }
+    const Outcome what = wait(timeout);
+    if (what != Outcome::answered) throw_outcome(what);
+    const ServiceMemory& m = *seat.memory;
+    auto origin = std::make_shared<KeptAnswer>(client, seat.memory, held);
+    auto made = std::make_shared<Frame::Impl>(std::move(origin), client->name);
+    made->plan = &m.plan.results;
+    made->begin = m.read_only;
+    made->slot = held.slot;
+    made->seq = sync::ticket_of(held.word);
+    const platform::Instant now = platform::now();
+    made->time_ns = now.realtime_ns;
+    made->steady_ns = now.monotonic_ns;
+    api::read_extents(m.plan.results, m.bytes, held.slot * m.plan.extras_stride_bytes,
+                      made->extents);
+    // Beyond half of the share kept answers would stop this client: private copies then.
+    if (client->kept.load() >= std::max<std::size_t>(client->share(seat) / 2, 1)) {
+        made->copy_fields(m.copy_plan, m.copy_bytes);
+        m.pool().collect(held);
+        give_slot_back();
+    } else {
+        client->kept.fetch_add(1);
+        made->pinned = true;
+        phase = Phase::gone;
+    }
+    was_given = true;
+    frame = made;
+    return Frame::Impl::wrap(std::move(made));
+}
+
+// ---- waiting for several ------------------------------------------------------------------------
+
+int Call::Impl::fileno() {
+    const bool done = is_done();
+    const std::lock_guard bells(api::bells_mutex());
+    const std::uint32_t process = platform::identity().pid;
+    if (!bell_ || bell_process_ != process) {
+        auto made = std::make_unique<api::HandleBell>();
+        made->make();
+        bell_process_ = process;
+        bell_ = std::move(made);
+    }
+    api::Segment& segment = *seat.memory->segment;
+    bell_->empty();
+    if (!done) {
+        if (!bell_->is_attached(segment)) bell_->attach(segment);
+        bell_->arm(segment);
+    }
+    if (done || sync::is_over(seat.memory->pool().look(held.slot))) bell_->ring();
+    return bell_->fd();
+}
+
+class Call::Impl::Round final : public api::WaitRound {
+ public:
+    explicit Round(Call::Impl& impl) : impl_(impl) {}
+    std::optional<platform::FutexWord> announce() override {
+        const ServiceMemory& m = *impl_.seat.memory;
+        const auto expected = m.pool().announce_sleep(impl_.held);
+        if (!expected) return std::nullopt;
+        return platform::FutexWord{sync::WordAccess::futex_word(m.control.state(impl_.held.slot)),
+                                   *expected};
+    }
+    int bell() override { return impl_.fileno(); }
+    void look_at_the_name() override { impl_.seat.memory->pool().settle(impl_.held.slot); }
+
+ private:
+    Call::Impl& impl_;
+};
+
+std::unique_ptr<api::WaitRound> Call::Impl::begin_wait() {
+    if (phase == Phase::loaned || is_done()) return nullptr;
+    return std::make_unique<Round>(*this);
+}
+
+// ---- the public face ----------------------------------------------------------------------------
+
+Call::Call(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Call::Call(Call&&) noexcept = default;
+Call& Call::operator=(Call&&) noexcept = default;
+Call::~Call() = default;
+
+void Call::submit(Timeout timeout) {
+    in_operation("call", *impl_->client->name, [&] { impl_->submit(timeout); });
+}
+void Call::discard() noexcept { impl_->discard(); }
+Outcome Call::wait(Timeout timeout) noexcept {
+    try {
+        return impl_->wait(timeout);
+    } catch (const std::exception&) {
+        return Outcome::cancelled;
+    }
+}
+Frame Call::result(Timeout timeout) {
+    return in_operation("call", *impl_->client->name, [&] { return impl_->result(timeout); });
+}
+bool Call::done() const noexcept {
+    try {
+        return impl_->is_done();
+    } catch (const std::exception&) {
+        return true;  // result() says what is wrong
+    }
+}
+bool Call::cancel() noexcept { return impl_->cancel(); }
+bool Call::cancelled() const noexcept {
+    return impl_->phase != Impl::Phase::pending && impl_->outcome == Outcome::cancelled;
+}
+int Call::fileno() {
+    return in_operation("fileno", *impl_->client->name, [&] { return impl_->fileno(); });
+}
+
+bool Call::is_loaned() const noexcept { return impl_->phase == Impl::Phase::loaned; }
+std::size_t Call::input_count() const noexcept { return impl_->seat.memory->inputs.size(); }
+std::string_view Call::input_name(std::size_t index) const {
+    return impl_->seat.memory->inputs.at(index).first;
+}
+FieldView Call::input_at(std::size_t index) const {
+    impl_->require_loaned("input");
+    const ServiceMemory& m = *impl_->seat.memory;
+    return api::view_of(m.inputs.at(index).second, m.plan.inputs[index], m.bytes, impl_->held.slot,
+                        impl_->shapes[index]);
+}
+std::shared_ptr<std::byte> Call::memory(std::size_t index) const {
+    return {impl_, const_cast<std::byte*>(input_at(index).data)};
+}
+std::string_view Call::name() const noexcept { return *impl_->client->name; }
+
+std::span<std::byte> Call::bytes(std::string_view field) const {
+    return in_operation("input", *impl_->client->name, [&]() -> std::span<std::byte> {
+        const FieldView view = input_at(api::index_of(impl_->seat.memory->inputs, field));
+        return {const_cast<std::byte*>(view.data), view.nbytes};
+    });
+}
+
+void Call::resize(const Shape& shape, std::string_view name_of_field) {
+    in_operation("resize", *impl_->client->name, [&] {
+        impl_->require_loaned("resize");
+        const ServiceMemory& m = *impl_->seat.memory;
+        const std::size_t index = api::index_of(m.inputs, name_of_field);
+        api::require_resizable(m.plan.inputs[index], m.inputs[index].second, shape);
+        impl_->shapes[index] = shape;
+    });
+}
+
+FieldView Call::checked(std::string_view field, const Dtype& dtype, std::size_t rank) const {
+    return in_operation("input", *impl_->client->name, [&] {
+        const FieldView view = input_at(api::index_of(impl_->seat.memory->inputs, field));
+        api::require_view("input", *impl_->client->name, *view.spec, dtype, rank);
+        return view;
+    });
+}
+
+}  // namespace ndshare

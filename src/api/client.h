@@ -1,0 +1,116 @@
+// api/client.h: what a Client handle and its calls are behind the public header. The client is
+// attached to the memory that its name leads to, or to none, and follows the name by itself.
+// Threads: any; the mutex is never held over a sleep.
+#pragma once
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/awaited.h"
+#include "api/bell.h"
+#include "api/fork_mutex.h"
+#include "api/frame.h"
+#include "api/gate.h"
+#include "api/service_memory.h"
+#include "ndshare/service.hpp"
+#include "sync/patience.h"
+
+namespace ndshare {
+
+struct Client::Impl {
+    Impl(std::string user_name, std::string whole_name, const ClientOptions& options)
+        : name(std::make_shared<const std::string>(std::move(user_name))),
+          full_name(std::move(whole_name)),
+          spin(options.spin.count()) {}
+
+    const std::shared_ptr<const std::string> name;  // the user's
+    const std::string full_name;
+    sync::SpinBudget spin;
+    api::Gate gate;
+
+    class Use {
+     public:
+        Use(Impl& impl, const char* operation);
+        ~Use() { impl_.leave(); }
+        Use(const Use&) = delete;
+
+     private:
+        Impl& impl_;
+    };
+    void leave() noexcept;
+    void close() noexcept;
+
+    struct Seat {
+        std::shared_ptr<const api::ServiceMemory> memory;  // nullptr: there is no service
+        std::shared_ptr<api::ServiceLease> lease;
+    };
+    // Attaches where it can, moves on to newer memory. Errors: Invalid (it is no service).
+    Seat seat();
+    // How many calls this client may have under way.
+    std::size_t share(const Seat& seat);
+    std::uint64_t next_order(const Seat& seat);
+    void require_open(const char* operation) const;
+
+    // Slots that this handle has, and how many of them are answers that somebody keeps.
+    std::atomic<std::size_t> under_way{0}, kept{0};
+
+ private:
+    bool has_moved();
+    void detach() noexcept;
+
+    api::ForkMutex mutex_;
+    Seat seat_;
+    std::uint64_t order_ = 0;
+    std::int64_t name_looked_ns_ = 0;
+    std::uint32_t share_joins_ = 0;  // of share_, as `joins` was
+    std::size_t share_ = 0;
+};
+
+struct Call::Impl final : api::Awaited, std::enable_shared_from_this<Call::Impl> {
+    Impl(std::shared_ptr<Client::Impl> client, Client::Impl::Seat seat, const sync::Held& held);
+    ~Impl() override;
+
+    enum class Phase { loaned, pending, answered, failed, gone };
+    bool is_ours() const { return owner == seat.memory->segment->owner(); }
+    void require_loaned(const char* operation) const;
+    void submit(Timeout timeout);
+    void discard() noexcept;
+    // Looks, and keeps what was decided. now: also what a deadline that has passed decides.
+    void look();
+    Outcome wait(Timeout timeout);
+    bool is_done();
+    bool cancel() noexcept;
+    Frame result(Timeout timeout);
+    [[noreturn]] void throw_outcome(Outcome outcome) const;
+    int fileno();
+    std::unique_ptr<api::WaitRound> begin_wait() override;
+    bool deadline_passed() const;
+
+    const std::shared_ptr<Client::Impl> client;
+    const Client::Impl::Seat seat;
+    const std::uint64_t owner;  // another than the segment's: begun before a fork
+    const sync::Held held;
+    std::vector<Shape> shapes;  // of the inputs, while loaned
+    Phase phase = Phase::loaned;
+    Outcome outcome = Outcome::timed_out;  // once the phase is failed
+    std::int64_t deadline_ns = 0;          // monotonic; 0: none
+    std::string error;
+    bool was_given = false;  // result() gave the answer out
+    std::weak_ptr<const Frame::Impl> frame;
+
+ private:
+    class Round;
+    class KeptAnswer;
+    void give_slot_back() noexcept;
+    void decide(Outcome what);
+    void abandon(Outcome what);
+    Outcome outcome_of_silence() const;
+
+    std::unique_ptr<api::HandleBell> bell_;  // under api::bells_mutex()
+    std::uint32_t bell_process_ = 0;
+};
+
+}  // namespace ndshare

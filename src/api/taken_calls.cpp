@@ -1,0 +1,233 @@
+#include "api/taken_calls.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "api/views.h"
+#include "base/check.h"
+#include "platform/clock.h"
+#include "sync/bells.h"
+
+namespace ndshare::api {
+namespace {
+
+using sync::Atomics;
+using sync::RequestKind;
+
+std::size_t bytes_of(const layout::Field& field, const Shape& shape) {
+    std::size_t bytes = field.itemsize;
+    for (const std::int64_t extent : shape) bytes *= static_cast<std::size_t>(extent);
+    return bytes;
+}
+
+std::size_t bucket_of(std::int64_t duration_ns) {
+    const auto ns = static_cast<std::uint64_t>(std::max<std::int64_t>(duration_ns, 1));
+    return std::min<std::size_t>(63 - static_cast<std::size_t>(__builtin_clzll(ns)),
+                                 layout::kDurationBuckets - 1);
+}
+
+}  // namespace
+
+TakenCalls::TakenCalls(std::shared_ptr<WorkLoad> load, std::shared_ptr<const ServiceMemory> memory,
+                       std::size_t lease_index, const std::vector<sync::WaitingCall>& calls)
+    : load_(std::move(load)),
+      memory_(std::move(memory)),
+      owner_(memory_->segment->owner()),
+      index_(lease_index),
+      taken_ns_(platform::monotonic_ns()) {
+    calls_.reserve(calls.size());
+    for (const auto& call : calls) calls_.push_back({{call.slot, call.word}});
+    const bool side_by_side = sync::are_neighbours(calls, calls.size());
+    for (const auto& field : memory_->plan.inputs) {
+        input_shapes_.push_back(field.shape);
+        if (!field.variable) continue;
+        // The others have the same: their keys agree, and each client's word is checked below.
+        std::vector<std::int64_t> extents;
+        for (std::size_t k = 0; k < calls.size(); ++k) {
+            extents.clear();
+            read_extents({field}, memory_->bytes,
+                         calls[k].slot * memory_->plan.extras_stride_bytes, extents);
+            if (k > 0 && extents != input_shapes_.back()) {
+                throw CorruptBytes("calls of different shapes have one key");
+            }
+            input_shapes_.back() = extents;
+        }
+    }
+    for (const auto& field : memory_->plan.results) output_shapes_.push_back(field.shape);
+    inputs_.resize(memory_->plan.inputs.size());
+    outputs_.resize(memory_->plan.results.size());
+    is_gathered_ = !side_by_side;
+    if (calls.size() > 1) gather_inputs();
+    auto& line = memory_->control.worker(index_);
+    // Relaxed, here and below: figures for people.
+    const auto now = static_cast<std::uint64_t>(taken_ns_);
+    if (load_->under_way.fetch_add(static_cast<std::int64_t>(calls_.size())) == 0) {
+        Atomics::store_relaxed(line.busy_since_ns, now);
+    }
+    Atomics::store_relaxed(line.progress_ns, now);
+    Atomics::store_relaxed(line.slot, static_cast<std::uint64_t>(calls_.front().held.slot));
+    Atomics::add_seq_cst(line.taken, static_cast<std::uint64_t>(calls_.size()));
+    Atomics::add_seq_cst(line.batches, std::uint64_t{1});
+    if (is_gathered_) Atomics::add_seq_cst(line.gathered, std::uint64_t{1});
+}
+
+TakenCalls::~TakenCalls() { give_back_open(); }
+
+void TakenCalls::give_back_open() noexcept {
+    if (owner_ != memory_->segment->owner() || memory_->segment->is_lost()) return;
+    std::size_t count = 0;
+    for (One& one : calls_) {
+        if (!one.open) continue;
+        one.open = false;
+        ++count;
+        try {
+            memory_->pool().redeliver(one.held);
+        } catch (const std::exception&) {
+            // Its state was overwritten by somebody: nothing that we could do is right.
+        }
+    }
+    if (count == 0) return;
+    note_over(count, true);
+    sync::ring_armed(memory_->control.common());
+}
+
+// Fields whose calls are not side by side: the pool's gaps, or shapes below the largest.
+void TakenCalls::gather_inputs() {
+    for (std::size_t f = 0; f < memory_->plan.inputs.size(); ++f) {
+        const layout::Field& field = memory_->plan.inputs[f];
+        const std::size_t bytes = bytes_of(field, input_shapes_[f]);
+        if (!is_gathered_ && bytes == field.stride_bytes) continue;
+        is_gathered_ = true;
+        inputs_[f] = make_aligned(bytes * calls_.size());
+        for (std::size_t k = 0; k < calls_.size(); ++k) {
+            std::memcpy(inputs_[f].get() + k * bytes, memory_->at(field, calls_[k].held.slot),
+                        bytes);
+        }
+    }
+}
+
+const std::byte* TakenCalls::input(std::size_t f, std::size_t begin, std::size_t count,
+                                   Shape& shape) {
+    const layout::Field& field = memory_->plan.inputs[f];
+    shape.assign(1, static_cast<std::int64_t>(count));
+    shape.insert(shape.end(), input_shapes_[f].begin(), input_shapes_[f].end());
+    if (inputs_[f]) return inputs_[f].get() + begin * bytes_of(field, input_shapes_[f]);
+    return memory_->at(field, calls_[begin].held.slot);
+}
+
+bool TakenCalls::outputs_are_apart(std::size_t f) const {
+    const layout::Field& field = memory_->plan.results[f];
+    if (calls_.size() == 1) return false;
+    const bool side_by_side =
+        calls_.back().held.slot - calls_.front().held.slot == calls_.size() - 1;
+    return !side_by_side || bytes_of(field, output_shapes_[f]) != field.stride_bytes;
+}
+
+std::byte* TakenCalls::output(std::size_t f, std::size_t begin, std::size_t count, Shape& shape) {
+    const std::lock_guard lock(mutex_);
+    const layout::Field& field = memory_->plan.results[f];
+    shape.assign(1, static_cast<std::int64_t>(count));
+    shape.insert(shape.end(), output_shapes_[f].begin(), output_shapes_[f].end());
+    if (!outputs_are_apart(f)) return memory_->at(field, calls_[begin].held.slot);
+    const std::size_t bytes = bytes_of(field, output_shapes_[f]);
+    if (!outputs_[f]) {
+        outputs_[f] = make_aligned(std::max<std::size_t>(bytes * calls_.size(), 1));
+        std::memset(outputs_[f].get(), 0, bytes * calls_.size());
+    }
+    return outputs_[f].get() + begin * bytes;
+}
+
+void TakenCalls::resize(std::size_t f, const Shape& shape) {
+    const std::lock_guard lock(mutex_);
+    require_resizable(memory_->plan.results[f], memory_->results[f].second, shape);
+    output_shapes_[f] = shape;
+    outputs_[f].reset();  // another size; what was there is not kept
+}
+
+// REQUIRES: the mutex; k is open.
+void TakenCalls::deliver(std::size_t k) {
+    const std::size_t slot = calls_[k].held.slot;
+    for (std::size_t f = 0; f < memory_->plan.results.size(); ++f) {
+        const layout::Field& field = memory_->plan.results[f];
+        const std::size_t bytes = bytes_of(field, output_shapes_[f]);
+        if (outputs_[f]) {
+            std::memcpy(memory_->at(field, slot), outputs_[f].get() + k * bytes, bytes);
+        }
+        if (field.variable) {
+            std::memcpy(memory_->extents(field, slot), output_shapes_[f].data(),
+                        output_shapes_[f].size() * sizeof(std::int64_t));
+        }
+    }
+}
+
+void TakenCalls::require_ours(const char* operation) const {
+    (void)operation;
+    if (owner_ == memory_->segment->owner() && !memory_->segment->is_lost()) return;
+    throw Invalid("this batch was taken before fork(); the parent answers it");
+}
+
+std::size_t TakenCalls::answer(std::size_t begin, std::size_t count) {
+    const std::lock_guard lock(mutex_);
+    require_ours("reply");
+    std::size_t done = 0;
+    for (std::size_t k = begin; k < begin + count; ++k) {
+        if (!calls_[k].open) continue;
+        deliver(k);
+        calls_[k].open = false;
+        ++done;
+        (void)memory_->pool().finish(calls_[k].held, RequestKind::answered);
+    }
+    if (done > 0) note_over(done, false);
+    return done;
+}
+
+std::size_t TakenCalls::fail(std::size_t begin, std::size_t count, std::string_view message) {
+    const std::lock_guard lock(mutex_);
+    require_ours("fail");
+    std::string text(message);
+    if (text.size() > layout::kErrorBytes) {
+        // The end of a traceback says what, its beginning where.
+        const std::string gap = "\n[...]\n";
+        const std::size_t half = (layout::kErrorBytes - gap.size()) / 2;
+        text = text.substr(0, half) + gap + text.substr(text.size() - half);
+    }
+    std::size_t done = 0;
+    for (std::size_t k = begin; k < begin + count; ++k) {
+        if (!calls_[k].open) continue;
+        const std::size_t slot = calls_[k].held.slot;
+        std::memcpy(memory_->error(slot), text.data(), text.size());
+        // Relaxed: published by the state.
+        Atomics::store_relaxed(memory_->control.line(slot).error_bytes,
+                               static_cast<std::uint32_t>(text.size()));
+        calls_[k].open = false;
+        ++done;
+        (void)memory_->pool().finish(calls_[k].held, RequestKind::failed);
+    }
+    if (done > 0) note_over(done, true);
+    return done;
+}
+
+bool TakenCalls::is_open(std::size_t begin, std::size_t count) {
+    const std::lock_guard lock(mutex_);
+    return std::any_of(calls_.begin() + static_cast<std::ptrdiff_t>(begin),
+                       calls_.begin() + static_cast<std::ptrdiff_t>(begin + count),
+                       [](const One& one) { return one.open; });
+}
+
+void TakenCalls::note_over(std::size_t count, bool failed) {
+    auto& line = memory_->control.worker(index_);
+    const std::int64_t now = platform::monotonic_ns();
+    Atomics::store_relaxed(line.progress_ns, static_cast<std::uint64_t>(now));
+    Atomics::add_seq_cst(failed ? line.failed : line.answered, static_cast<std::uint64_t>(count));
+    Atomics::add_seq_cst(line.durations[bucket_of(now - taken_ns_)],
+                         static_cast<std::uint32_t>(count));
+    if (load_->under_way.fetch_sub(static_cast<std::int64_t>(count)) ==
+        static_cast<std::int64_t>(count)) {
+        const std::uint64_t since = Atomics::load_relaxed(line.busy_since_ns);
+        Atomics::store_relaxed(line.busy_since_ns, std::uint64_t{0});
+        Atomics::add_seq_cst(line.busy_ns, static_cast<std::uint64_t>(now) - since);
+    }
+    sync::ring_armed(memory_->control.common());
+}
+
+}  // namespace ndshare::api

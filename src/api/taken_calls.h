@@ -1,0 +1,73 @@
+// api/taken_calls.h: the calls that a worker has: their arrays, as one where they lie side by side,
+// and their answers. Threads: any; parts may be answered by several.
+#pragma once
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "api/aligned_bytes.h"
+#include "api/fork_mutex.h"
+#include "api/service_memory.h"
+#include "ndshare/service.hpp"
+
+namespace ndshare::api {
+
+// What a worker handle and its batches share.
+struct WorkLoad {
+    explicit WorkLoad(std::string user_name) : name(std::move(user_name)) {}
+    const std::string name;
+    std::atomic<std::int64_t> under_way{0};  // calls
+};
+
+// The calls of one get(), shared by the batches that are parts of it.
+class TakenCalls {
+ public:
+    // REQUIRES: calls are memory's owner's, sorted by slot. Errors: CorruptBytes, bad_alloc; the
+    // calls are the caller's still.
+    TakenCalls(std::shared_ptr<WorkLoad> load, std::shared_ptr<const ServiceMemory> memory,
+               std::size_t lease_index, const std::vector<sync::WaitingCall>& calls);
+    ~TakenCalls();  // what is not answered goes to another worker
+    TakenCalls(const TakenCalls&) = delete;
+
+    const ServiceMemory& memory() const { return *memory_; }
+    std::size_t size() const { return calls_.size(); }
+    const std::string& name() const { return load_->name; }
+    bool is_gathered() const { return is_gathered_; }
+    std::shared_ptr<const void> keeper() const { return memory_; }
+    // Of calls begin .. begin + count; shape gets the leading axis.
+    const std::byte* input(std::size_t field, std::size_t begin, std::size_t count, Shape& shape);
+    std::byte* output(std::size_t field, std::size_t begin, std::size_t count, Shape& shape);
+    void resize(std::size_t field, const Shape& shape);
+    // How many were open.
+    std::size_t answer(std::size_t begin, std::size_t count);
+    std::size_t fail(std::size_t begin, std::size_t count, std::string_view message);
+    bool is_open(std::size_t begin, std::size_t count);
+
+ private:
+    struct One {
+        sync::Held held;
+        bool open = true;
+    };
+    void gather_inputs();
+    void require_ours(const char* operation) const;
+    bool outputs_are_apart(std::size_t field) const;
+    void deliver(std::size_t k);
+    void note_over(std::size_t count, bool failed);
+    void give_back_open() noexcept;
+
+    std::shared_ptr<WorkLoad> load_;
+    std::shared_ptr<const ServiceMemory> memory_;
+    const std::uint64_t owner_;  // another than the segment's: taken before a fork
+    const std::size_t index_;
+    std::int64_t taken_ns_ = 0;
+    bool is_gathered_ = false;
+    ForkMutex mutex_;  // parts may be answered by several threads
+    std::vector<One> calls_;
+    std::vector<Shape> input_shapes_, output_shapes_;  // of one call
+    std::vector<AlignedBytes> inputs_, outputs_;       // where they are not in the pool
+};
+
+}  // namespace ndshare::api
