@@ -1,8 +1,8 @@
 """NumPy arrays that several processes hold at once, by name.
 
 Nothing is copied, leaked or torn; anyone may be killed at any instruction. This module only
-re-exports; what belongs where: `_array`, `_stream` and `_service` the handles, `_bell` asyncio's sleep on
-one, `_objects` pickled values, `_spec` dtype + shape + order, `_attrs` the shared attributes,
+re-exports; what belongs where: `_array`, `_stream` and `_service` the handles,
+`_bell` asyncio's sleep on one, `_objects` pickled values, `_spec` dtype + shape + order, `_attrs` the shared attributes,
 `_registry` what is there, `_errors` what goes wrong, `_core` the C++ core, `cli` the command line,
 `demo` a real model on a real video.
 """

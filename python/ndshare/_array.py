@@ -19,6 +19,7 @@ from ndshare._handle import Handle
 from ndshare._spec import ShapeLike, Spec, as_shape
 
 if TYPE_CHECKING:
+    from ndshare._service import Call
     from ndshare._stream import Subscriber
 
 S = TypeVar("S", bound=np.generic, covariant=True)
@@ -317,7 +318,7 @@ def _group_name(group: str | int | None) -> str:
 
 
 # A union, not a type variable: mypy joins [sub, a] to their base class, and a bound one fails.
-Waitable = Union[Array[Any], "Subscriber"]
+Waitable = Union[Array[Any], "Subscriber", "Call"]
 
 
 def wait(objects: Sequence[Waitable], timeout: float | None = None) -> list[Waitable]:

@@ -138,9 +138,14 @@ nb::object make_loan_view(const FieldView& field, std::shared_ptr<std::byte> mem
 }
 
 nb::object make_rows(const Spec& spec, std::size_t count) {
+    std::vector<std::int64_t> shape{static_cast<std::int64_t>(count)};
+    shape.insert(shape.end(), spec.shape.begin(), spec.shape.end());
+    return make_empty(spec, shape);
+}
+
+nb::object make_empty(const Spec& spec, std::span<const std::int64_t> shape) {
     nb::object dtype = dtype_of(spec);
-    std::vector<npy_intp> extents{static_cast<npy_intp>(count)};
-    extents.insert(extents.end(), spec.shape.begin(), spec.shape.end());
+    std::vector<npy_intp> extents(shape.begin(), shape.end());
     return steal_or_throw(PyArray_Empty(static_cast<int>(extents.size()), extents.data(),
                                         reinterpret_cast<PyArray_Descr*>(dtype.release().ptr()),
                                         0));

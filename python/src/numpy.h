@@ -25,6 +25,8 @@ nb::object make_view(const Spec& spec, std::shared_ptr<std::byte> memory, bool w
 nb::object make_frame_view(const FieldView& field, Frame frame);
 // The same for a field of a loan.
 nb::object make_loan_view(const FieldView& field, std::shared_ptr<std::byte> memory);
+// A new ndarray of the spec's dtype and this shape, C order, not filled.
+nb::object make_empty(const Spec& spec, std::span<const std::int64_t> shape);
 // A new ndarray of count rows of this shape.
 nb::object make_rows(const Spec& spec, std::size_t count);
 void make_readonly(nb::handle view);

@@ -287,14 +287,14 @@ struct PyCall {
 nb::object own_values(const Frame& frame) {
     const auto copy = [&](std::size_t k) {
         const FieldView field = frame.field(k);
-        nb::object rows = make_rows(with_shape(*field.spec, field.shape), 1);
+        nb::object out = make_empty(*field.spec, field.shape);
         {
-            std::byte* to = data_of(rows);
+            std::byte* to = data_of(out);
             std::optional<nb::gil_scoped_release> released;
             if (field.nbytes >= kReleaseGilBytes) released.emplace();
             std::memcpy(to, field.data, field.nbytes);
         }
-        return nb::object(rows[nb::int_(0)]);
+        return out;
     };
     if (frame.field_count() == 1) return copy(0);
     nb::dict out;
