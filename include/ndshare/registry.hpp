@@ -34,8 +34,24 @@ struct Info {
         std::uint64_t count = 0;  // publishers: frames dropped; subscribers: frames lost
         std::uint64_t lag = 0, pinned = 0;
     };
-    std::vector<End> ends;   // of the living
-    bool is_object = false;  // a stream of pickled values
+    std::vector<End> ends;  // of the living
+    // Services: specs are named in.NAME and out.NAME; counters are waiting, running, kept (being
+    // filled, or answers to be collected), free, slots, workers, clients, answered, failed,
+    // batches, gathered (of the living workers), redelivered, died, expired, late, abandoned,
+    // retries.
+    struct Worker {
+        int pid = 0;
+        bool is_busy = false;
+        std::uint64_t slot = 0;         // of the call it works on, the first of a batch
+        std::uint64_t busy_ns = 0;      // for how long by now
+        std::uint64_t progress_ns = 0;  // since it last took or answered something
+        std::uint64_t taken = 0, answered = 0, failed = 0;  // calls
+        std::uint64_t batches = 0, gathered = 0;
+        std::uint64_t mean_ns = 0,
+                      p99_ns = 0;  // of a batch, from take to answer; p99: to a factor 2
+    };
+    std::vector<Worker> workers;  // the living
+    bool is_object = false;       // a stream of pickled values
 };
 
 // Names matched by a shell pattern (fnmatch(3); "*" also matches "/"), sorted; within

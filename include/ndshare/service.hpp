@@ -152,7 +152,8 @@ class [[nodiscard]] Call {
     // The deadline travels with it: a call that cannot be answered in time is not computed.
     void submit(Timeout timeout = forever);
     void discard() noexcept;  // of a loaned call: nothing is asked
-    // For loops that must not throw. timed_out, no_worker: until the deadline it may be asked again.
+    // For loops that must not throw. timed_out, no_worker: until the deadline it may be asked
+    // again.
     Outcome wait(Timeout timeout = forever) noexcept;
     // The answer, pinned until the last copy of the frame is gone (a copy where many are kept).
     // Errors: timeout, no_worker, worker_died, remote, closed, spec_mismatch (the service has other

@@ -1,10 +1,10 @@
 """NumPy arrays that several processes hold at once, by name.
 
 Nothing is copied, leaked or torn; anyone may be killed at any instruction. This module only
-re-exports; what belongs where: `_array`, `_stream` and `_service` the handles,
-`_bell` asyncio's sleep on one, `_objects` pickled values, `_spec` dtype + shape + order, `_attrs` the shared attributes,
-`_registry` what is there, `_errors` what goes wrong, `_core` the C++ core, `cli` the command line,
-`demo` a real model on a real video.
+re-exports; what belongs where: `_array`, `_stream` and `_service` the handles, `_bell`
+asyncio's sleep on one, `_objects` pickled values, `_spec` dtype + shape + order, `_attrs` the
+shared attributes, `_registry` what is there, `_errors` what goes wrong, `_core` the C++ core,
+`cli` the command line, `demo` a real model on a real video.
 """
 
 from ndshare._array import Array, Writing, create, open, wait

@@ -30,8 +30,14 @@ class Info:
     counters: dict[str, int]
     """Arrays: version, peers, writing (1 while a writer is inside), incomplete (1: needs healing).
     Streams: published, dropped, lost, lag (the largest), pinned, publishers, subscribers, peers,
-    waiting (1: a publisher waits for room), ended, slots."""
+    waiting (1: a publisher waits for room), ended, slots.
+    Services: waiting, running, kept (being filled, or answers to be collected), free, slots,
+    workers, clients; answered, failed, batches, gathered of the living workers; redelivered, died,
+    expired, late, abandoned, retries. Their spec names inputs in.NAME, outputs out.NAME."""
     workers: list[dict[str, Any]] = field(default_factory=list)
+    """Services: pid, state ("idle", "busy"), slot, busy_s (for how long by now), progress_s (since
+    it last took or answered something), taken, answered, failed (calls), batches, gathered, mean_s
+    and p99_s (of a batch, from take to answer; p99 to a factor of 2) of each living worker."""
     path: str = ""
     """numpy.load(path, mmap_mode="r+") opens it."""
     ends: list[dict[str, Any]] = field(default_factory=list)

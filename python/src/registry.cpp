@@ -13,7 +13,8 @@ namespace {
 nb::dict to_dict(const Info& info) {
     nb::dict out;
     out["name"] = info.name;
-    out["kind"] = info.kind == Kind::stream ? "stream" : "array";
+    constexpr const char* kinds[] = {"array", "stream", "service"};
+    out["kind"] = kinds[static_cast<int>(info.kind)];
     out["spec"] = from_fields(info.specs, info.is_object);
     nb::list ends;
     for (const Info::End& end : info.ends) {
@@ -26,6 +27,25 @@ nb::dict to_dict(const Info& info) {
         ends.append(one);
     }
     out["ends"] = ends;
+    const auto to_seconds = [](std::uint64_t ns) { return static_cast<double>(ns) * 1e-9; };
+    nb::list workers;
+    for (const Info::Worker& worker : info.workers) {
+        nb::dict one;
+        one["pid"] = worker.pid;
+        one["state"] = worker.is_busy ? "busy" : "idle";
+        one["slot"] = worker.slot;
+        one["busy_s"] = to_seconds(worker.busy_ns);
+        one["progress_s"] = to_seconds(worker.progress_ns);
+        one["taken"] = worker.taken;
+        one["answered"] = worker.answered;
+        one["failed"] = worker.failed;
+        one["batches"] = worker.batches;
+        one["gathered"] = worker.gathered;
+        one["mean_s"] = to_seconds(worker.mean_ns);
+        one["p99_s"] = to_seconds(worker.p99_ns);
+        workers.append(one);
+    }
+    out["workers"] = workers;
     out["nbytes"] = info.nbytes;
     out["footprint_bytes"] = info.footprint_bytes;
     out["generation"] = info.generation;

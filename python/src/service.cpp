@@ -56,7 +56,8 @@ struct PyBatch {
 
     nb::object input(std::size_t k) const {
         const FieldView field = batch.input_at(k);
-        nb::object view = make_loan_view(field, std::const_pointer_cast<std::byte>(batch.memory(field.data)));
+        nb::object view =
+            make_loan_view(field, std::const_pointer_cast<std::byte>(batch.memory(field.data)));
         make_readonly(view);
         return view;
     }
@@ -73,8 +74,8 @@ struct PyBatch {
     nb::object output(std::size_t k) {
         if (!output_views[k].is_valid()) {
             const FieldView field = batch.output_at(k);
-            output_views[k] = make_loan_view(
-                field, std::const_pointer_cast<std::byte>(batch.memory(field.data)));
+            output_views[k] =
+                make_loan_view(field, std::const_pointer_cast<std::byte>(batch.memory(field.data)));
             if (!batch.is_open()) make_readonly(output_views[k]);
         }
         return output_views[k];
@@ -193,7 +194,8 @@ nb::object take_batch(PyWorker& self, int max_batch_size, double max_delay, nb::
     Worker& worker = self.get();
     BatchOptions options;
     options.max_batch_size = max_batch_size;
-    options.max_delay = std::chrono::duration_cast<Timeout>(std::chrono::duration<double>(max_delay));
+    options.max_delay =
+        std::chrono::duration_cast<Timeout>(std::chrono::duration<double>(max_delay));
     auto batch = worker.get(options, to_timeout(timeout, "get", worker.name()));
     if (!batch) return nb::none();
     return make_as<PyBatch>(g_batch_type, std::move(*batch), worker.name());
@@ -359,8 +361,9 @@ void init_service(nb::module_& m) {
         .def_prop_ro("outputs", &PyBatch::outputs)
         .def_prop_ro("_name", [](PyBatch& b) { return b.name; })
         .def_prop_ro("_open", [](PyBatch& b) { return b.batch.is_open(); })
-        .def_prop_ro("gathered", [](PyBatch& b) { return b.batch.is_gathered(); },
-                     "Its inputs had to be copied together: they were not neighbours.")
+        .def_prop_ro(
+            "gathered", [](PyBatch& b) { return b.batch.is_gathered(); },
+            "Its inputs had to be copied together: they were not neighbours.")
         .def("__len__", [](PyBatch& b) { return b.batch.size(); })
         .def("_slice",
              [](PyBatch& b, std::size_t begin, std::size_t count) {
@@ -378,9 +381,9 @@ void init_service(nb::module_& m) {
 
     nb::class_<PyWorker>(m, "WorkerHandle", nb::is_weak_referenceable(), nb::dynamic_attr())
         .def("__init__", &init_worker, nb::arg("name"), nb::arg("inputs").none(),
-             nb::arg("outputs").none(), nb::arg("slots"), nb::arg("retries"),
-             nb::arg("attrs_json"), nb::arg("persistent"), nb::arg("permissions"),
-             nb::arg("group"), nb::arg("spin").none(), nb::arg("full_name"))
+             nb::arg("outputs").none(), nb::arg("slots"), nb::arg("retries"), nb::arg("attrs_json"),
+             nb::arg("persistent"), nb::arg("permissions"), nb::arg("group"),
+             nb::arg("spin").none(), nb::arg("full_name"))
         .def_prop_ro("name", [](PyWorker& w) { return w.get().name(); })
         .def_prop_ro("_full_name", [](PyWorker& w) { return w.get().full_name(); })
         .def_prop_ro("closed", [](PyWorker& w) { return w.get().closed(); })
@@ -416,8 +419,9 @@ void init_service(nb::module_& m) {
         .def("discard", &PyCall::discard, "Nothing is asked. Of a loaned call.")
         .def_prop_ro("_name", [](PyCall& c) { return c.call.name(); })
         .def_prop_ro("_loaned", [](PyCall& c) { return c.call.is_loaned(); })
-        .def("_result", [](PyCall& c, nb::object timeout) { return result_of(c.call, timeout); },
-             nb::arg("timeout").none())
+        .def(
+            "_result", [](PyCall& c, nb::object timeout) { return result_of(c.call, timeout); },
+            nb::arg("timeout").none())
         .def(
             "frame",
             [](PyCall& c, nb::object timeout) {
@@ -426,26 +430,29 @@ void init_service(nb::module_& m) {
             nb::arg("timeout").none() = nb::none(),
             "The answer as a Frame: read-only views of the slot, which stays taken until the last\n"
             "of them is gone. Beyond half of this client's share of the slots it is a copy.")
-        .def("done", [](PyCall& c) { return c.call.done(); },
-             "result() would not wait: there is an answer, an error, or the deadline has passed.")
-        .def("cancel", [](PyCall& c) { return c.call.cancel(); },
-             "Nobody waits for it any more. False: it was over already.")
+        .def(
+            "done", [](PyCall& c) { return c.call.done(); },
+            "result() would not wait: there is an answer, an error, or the deadline has passed.")
+        .def(
+            "cancel", [](PyCall& c) { return c.call.cancel(); },
+            "Nobody waits for it any more. False: it was over already.")
         .def_prop_ro("cancelled", [](PyCall& c) { return c.call.cancelled(); })
         .def("fileno", [](PyCall& c) { return c.call.fileno(); });
 
     nb::class_<PyClient>(m, "ClientHandle", nb::is_weak_referenceable(), nb::dynamic_attr())
-        .def("__init__",
-             [](PyClient* self, std::string_view name, nb::object spin,
-                const std::string& full_name) {
-                 ClientOptions options{to_spin(spin, "connect", name), full_name};
-                 std::optional<Client> made;
-                 {
-                     const nb::gil_scoped_release released;
-                     made.emplace(name, options);
-                 }
-                 new (self) PyClient{std::move(made)};
-             },
-             nb::arg("name"), nb::arg("spin").none(), nb::arg("full_name"))
+        .def(
+            "__init__",
+            [](PyClient* self, std::string_view name, nb::object spin,
+               const std::string& full_name) {
+                ClientOptions options{to_spin(spin, "connect", name), full_name};
+                std::optional<Client> made;
+                {
+                    const nb::gil_scoped_release released;
+                    made.emplace(name, options);
+                }
+                new (self) PyClient{std::move(made)};
+            },
+            nb::arg("name"), nb::arg("spin").none(), nb::arg("full_name"))
         .def_prop_ro("name", [](PyClient& c) { return c.get().name(); })
         .def_prop_ro("_full_name", [](PyClient& c) { return c.get().full_name(); })
         .def_prop_ro("closed", [](PyClient& c) { return c.get().closed(); })
@@ -481,8 +488,8 @@ void init_service(nb::module_& m) {
         .def(
             "_loan",
             [](PyClient& c, nb::object timeout) {
-                return make_as<PyCall>(
-                    g_call_type, c.get().loan(to_timeout(timeout, "call", c.get().name())));
+                return make_as<PyCall>(g_call_type,
+                                       c.get().loan(to_timeout(timeout, "call", c.get().name())));
             },
             nb::arg("timeout").none())
         .def("close", &PyClient::close)

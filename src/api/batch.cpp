@@ -96,8 +96,7 @@ FieldView Batch::checked(bool output, std::string_view field, const Dtype& dtype
                          std::size_t rank) const {
     return in_operation("view", impl_->calls->name(), [&] {
         const api::ServiceMemory& memory = impl_->calls->memory();
-        const std::size_t index =
-            api::index_of(output ? memory.results : memory.inputs, field);
+        const std::size_t index = api::index_of(output ? memory.results : memory.inputs, field);
         const FieldView view = output ? output_at(index) : input_at(index);
         if (rank == view.shape.size() && dtype == view.spec->dtype) return view;
         throw Error(Errc::spec_mismatch, "view", impl_->calls->name(),

@@ -176,8 +176,7 @@ void Call::Impl::look() {
         default:
             break;
     }
-    if (m.state() == layout::kReplaced &&
-        sync::request_kind(word) != RequestKind::running) {
+    if (m.state() == layout::kReplaced && sync::request_kind(word) != RequestKind::running) {
         error = "the service has other memory by now";
         abandon(Outcome::cancelled);
     } else if (client->gate.closed()) {
@@ -195,8 +194,8 @@ Outcome Call::Impl::wait(Timeout timeout) {
     if (phase == Phase::pending) {
         std::int64_t left_ns = timeout.count();
         if (deadline_ns != 0) {
-            left_ns = std::min(left_ns, std::max<std::int64_t>(
-                                            deadline_ns - platform::monotonic_ns(), 0));
+            left_ns = std::min(left_ns,
+                               std::max<std::int64_t>(deadline_ns - platform::monotonic_ns(), 0));
         }
         const ServiceMemory& m = *seat.memory;
         struct Stop {};
@@ -206,8 +205,8 @@ Outcome Call::Impl::wait(Timeout timeout) {
             if (client->gate.closed() || m.state() == layout::kReplaced) throw Stop();
         });
         try {
-            (void)sync::wait_for_answer(m.pool(), m.control.state(held.slot),
-                                        m.segment->ground(), held, patience);
+            (void)sync::wait_for_answer(m.pool(), m.control.state(held.slot), m.segment->ground(),
+                                        held, patience);
         } catch (const Stop&) {
         }
         look();
@@ -261,12 +260,13 @@ void Call::Impl::throw_outcome(Outcome what) const {
             }
             throw Error(Errc::closed, "call", name, "the call was cancelled");
         default:
-            throw Error(Errc::timeout, "call", name,
-                        deadline_ns != 0 && phase == Phase::failed
-                            ? "no answer by its deadline; " +
-                                  std::to_string(seat.memory->ends().count(layout::kEndWorker)) +
-                                  " workers are attached"
-                            : std::string("no answer yet; the call goes on, ask again or cancel it"));
+            throw Error(
+                Errc::timeout, "call", name,
+                deadline_ns != 0 && phase == Phase::failed
+                    ? "no answer by its deadline; " +
+                          std::to_string(seat.memory->ends().count(layout::kEndWorker)) +
+                          " workers are attached"
+                    : std::string("no answer yet; the call goes on, ask again or cancel it"));
     }
 }
 

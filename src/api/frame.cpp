@@ -18,9 +18,9 @@ using api::in_operation;
 
 // ---- making -------------------------------------------------------------------------------------
 
-std::shared_ptr<const Frame::Impl> Frame::Impl::make(
-    const std::shared_ptr<api::EndLease>& lease, std::shared_ptr<const std::string> stream_name,
-    const api::Ring::Place& place, bool copy) {
+std::shared_ptr<const Frame::Impl> Frame::Impl::make(const std::shared_ptr<api::EndLease>& lease,
+                                                     std::shared_ptr<const std::string> stream_name,
+                                                     const api::Ring::Place& place, bool copy) {
     const api::StreamMemory& m = lease->memory();
     const auto& line = m.control.slot(place.slot);
     std::shared_ptr<Impl> made;

@@ -133,8 +133,8 @@ void Loan::resize(const Shape& shape, std::string_view field) {
     in_operation("resize", impl_->publisher->name, [&] {
         impl_->require_open("resize");
         const std::size_t index = api::index_of(impl_->memory->fields, field);
-        api::require_resizable(impl_->memory->plan.fields[index], impl_->memory->fields[index].second,
-                               shape);
+        api::require_resizable(impl_->memory->plan.fields[index],
+                               impl_->memory->fields[index].second, shape);
         impl_->shapes[index] = shape;
     });
 }

@@ -1,10 +1,10 @@
 #include "ndshare/registry.hpp"
 
 #include <algorithm>
-#include <bit>
 
 #include "api/book.h"
 #include "api/build.h"
+#include "api/describe.h"
 #include "api/operation.h"
 #include "api/stream_memory.h"
 #include "base/check.h"
@@ -43,65 +43,6 @@ std::string name_space_prefix() {
     return name_space.empty() ? "" : name_space + "/";
 }
 
-const char* kind_text(std::uint32_t kind) {
-    switch (kind) {
-        case layout::kEndPublisher:
-            return "publisher";
-        case layout::kEndInOrder:
-        case layout::kEndJoining:
-            return "in order";
-        case layout::kEndLatest:
-            return "latest";
-        default:
-            return "refs";
-    }
-}
-
-void describe_stream(Info& info, const layout::StreamControl& control, sync::Ground& ground) {
-    const api::Ring ring(control, ground);
-    const std::uint64_t last = ring.last_seq();
-    auto& counters = info.counters;
-    for (const char* name : {"dropped", "lost", "lag", "pinned", "publishers", "subscribers"}) {
-        counters[name] = 0;
-    }
-    // Relaxed, here and below: figures for people.
-    counters["published"] =
-        last - sync::Atomics::load_relaxed(control.words().first_seq);
-    counters["waiting"] = sync::Atomics::load_relaxed(control.words().need_room) != 0 ? 1 : 0;
-    counters["ended"] = sync::is_ended(ring.latest()) ? 1 : 0;
-    counters["slots"] = control.slot_count();
-    for (std::size_t index = 0; index < sync::ends_in_use(control, ground); ++index) {
-        const layout::End& end = control.end(index);
-        const std::uint64_t owner = sync::Atomics::load_acquire(end.owner);
-        const std::uint32_t kind = sync::Atomics::load_acquire(end.kind);
-        if (!sync::names_a_row(owner) || !ground.owner_is_alive(owner)) continue;
-        Info::End one{kind_text(kind),
-                      static_cast<int>(sync::Atomics::load_relaxed(
-                          control.common().row(sync::row_of(owner)).pid)),
-                      sync::Atomics::load_relaxed(end.count), 0, 0};
-        for (std::size_t word = 0; word < control.pin_words(); ++word) {
-            one.pinned += static_cast<std::uint64_t>(
-                std::popcount(sync::Atomics::load_relaxed(end.pins[word])));
-        }
-        counters["pinned"] += one.pinned;
-        if (kind == layout::kEndPublisher) {
-            counters["publishers"] += 1;
-            counters["dropped"] += one.count;
-        } else if (kind == layout::kEndInOrder || kind == layout::kEndLatest ||
-                   kind == layout::kEndJoining) {
-            counters["subscribers"] += 1;
-            counters["lost"] += one.count;
-            const std::int64_t behind =
-                sync::seq_distance(last, sync::Atomics::load_relaxed(end.cursor));
-            one.lag = behind > 0 ? static_cast<std::uint64_t>(behind) : 0;
-            if (kind != layout::kEndLatest) counters["lag"] = std::max(counters["lag"], one.lag);
-        } else if (one.pinned == 0) {
-            continue;
-        }
-        info.ends.push_back(std::move(one));
-    }
-}
-
 Info describe(const api::Found& found, std::size_t prefix_bytes) {
     const layout::Description& d = found.description;
     const ControlLook look(found);
@@ -111,8 +52,11 @@ Info describe(const api::Found& found, std::size_t prefix_bytes) {
 
     Info info;
     info.name = d.name.substr(prefix_bytes);
-    info.kind = d.is_stream() ? Kind::stream : Kind::array;
-    if (d.is_stream()) {
+    if (d.is_service()) {
+        info.kind = Kind::service;
+        info.specs = api::pool_fields(layout::plan_service_of(d.dtype, d.fields.slot_count));
+    } else if (d.is_stream()) {
+        info.kind = Kind::stream;
         const auto plan = layout::plan_slot_of(d.dtype);
         info.specs = api::to_fields(plan.fields);
         info.is_object = plan.is_object();
@@ -141,7 +85,11 @@ Info describe(const api::Found& found, std::size_t prefix_bytes) {
     std::sort(info.holders.begin(), info.holders.end());
     info.counters["peers"] = peers.size();
     if (d.is_stream()) {
-        describe_stream(info, layout::StreamControl(control.base(), d.fields.slot_count), ground);
+        api::describe_stream(info, {control.base(), d.fields.slot_count}, ground);
+        return info;
+    }
+    if (d.is_service()) {
+        api::describe_service(info, {control.base(), d.fields.slot_count}, ground);
         return info;
     }
     const std::uint64_t version = sync::Atomics::load_acquire(control.words().version);

@@ -56,10 +56,9 @@ ServiceLease::~ServiceLease() {
 
 std::shared_ptr<ServiceMemory> attach_service(Found&& found) {
     if (!found.description.is_service()) {
-        throw Invalid(
-            std::string("the name leads to ") +
-            (found.description.is_stream() ? "a stream" : "an array") +
-            ", not a service; choose another name");
+        throw Invalid(std::string("the name leads to ") +
+                      (found.description.is_stream() ? "a stream" : "an array") +
+                      ", not a service; choose another name");
     }
     const bool searched = found.searched;
     auto segment =

@@ -45,8 +45,8 @@ TakenCalls::TakenCalls(std::shared_ptr<WorkLoad> load, std::shared_ptr<const Ser
         std::vector<std::int64_t> extents;
         for (std::size_t k = 0; k < calls.size(); ++k) {
             extents.clear();
-            read_extents({field}, memory_->bytes,
-                         calls[k].slot * memory_->plan.extras_stride_bytes, extents);
+            read_extents({field}, memory_->bytes, calls[k].slot * memory_->plan.extras_stride_bytes,
+                         extents);
             if (k > 0 && extents != input_shapes_.back()) {
                 throw CorruptBytes("calls of different shapes have one key");
             }

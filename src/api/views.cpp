@@ -46,8 +46,7 @@ void read_extents(const std::vector<layout::Field>& fields, const std::byte* beg
 }
 
 std::span<const std::int64_t> extents_of(const std::vector<layout::Field>& fields,
-                                         std::size_t index,
-                                         std::span<const std::int64_t> extents) {
+                                         std::size_t index, std::span<const std::int64_t> extents) {
     if (!fields[index].variable) return {};
     std::size_t at = 0;
     for (std::size_t k = 0; k < index; ++k) {

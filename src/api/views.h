@@ -36,7 +36,6 @@ void read_extents(const std::vector<layout::Field>& fields, const std::byte* beg
                   std::uint64_t slot_offset_bytes, std::vector<std::int64_t>& extents);
 // Where those of field index begin.
 std::span<const std::int64_t> extents_of(const std::vector<layout::Field>& fields,
-                                         std::size_t index,
-                                         std::span<const std::int64_t> extents);
+                                         std::size_t index, std::span<const std::int64_t> extents);
 
 }  // namespace ndshare::api

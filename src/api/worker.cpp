@@ -54,8 +54,9 @@ std::shared_ptr<api::ServiceLease> take_place(const std::shared_ptr<const Servic
     auto lease = std::make_shared<api::ServiceLease>(memory, layout::kEndWorker);
     auto& line = memory->control.worker(lease->index());
     // Relaxed, all of them: figures of this worker from now on, for people.
-    for (auto* word : {&line.busy_since_ns, &line.progress_ns, &line.slot, &line.taken,
-                       &line.answered, &line.failed, &line.batches, &line.gathered, &line.busy_ns}) {
+    for (auto* word :
+         {&line.busy_since_ns, &line.progress_ns, &line.slot, &line.taken, &line.answered,
+          &line.failed, &line.batches, &line.gathered, &line.busy_ns}) {
         sync::Atomics::store_relaxed(*word, std::uint64_t{0});
     }
     for (auto& bucket : line.durations) sync::Atomics::store_relaxed(bucket, std::uint32_t{0});
@@ -95,10 +96,10 @@ Joined join(const std::string& name, const std::string& full_name, const Wanted&
             !plan || layout::service_text(*plan) == former->segment->description().dtype;
         if (works && !same) throw_other_specs(name, wanted, *former, pid);
         // Clients that wait in it are answered there; only where nobody is left may it be remade.
-        const bool keeps = same && (works || !plan || ends.count(layout::kEndClient) > 0 ||
-                                    (former->control.slot_count() ==
-                                         static_cast<std::size_t>(options.slots) &&
-                                     former->segment->persistent() == options.sharing.persistent));
+        const bool keeps =
+            same && (works || !plan || ends.count(layout::kEndClient) > 0 ||
+                     (former->control.slot_count() == static_cast<std::size_t>(options.slots) &&
+                      former->segment->persistent() == options.sharing.persistent));
         if (keeps) return {former, take_place(former)};
     }
     if (!plan) {
@@ -140,7 +141,8 @@ std::shared_ptr<Impl> make_worker(std::string_view name, const Wanted& wanted) {
 Worker::Worker(std::string_view name, const Fields& inputs, const Fields& outputs,
                const WorkerOptions& options) {
     in_operation("work", name, [&] {
-        impl_ = make_worker<Impl>(name, {.inputs = &inputs, .outputs = &outputs, .options = options});
+        impl_ =
+            make_worker<Impl>(name, {.inputs = &inputs, .outputs = &outputs, .options = options});
     });
 }
 Worker::Worker(std::string_view name, const WorkerOptions& options) {
@@ -248,7 +250,8 @@ std::optional<Batch> Worker::get(const BatchOptions& options, Timeout timeout) {
             if (!wait.wait(patience, calls)) return std::nullopt;
             try {
                 auto batch = std::make_unique<Batch::Impl>();
-                batch->calls = std::make_shared<api::TakenCalls>(impl_->load, impl_->memory, index, calls);
+                batch->calls =
+                    std::make_shared<api::TakenCalls>(impl_->load, impl_->memory, index, calls);
                 batch->count = calls.size();
                 return Batch(std::move(batch));
             } catch (const CorruptBytes& e) {

@@ -11,8 +11,8 @@
 #include "api/fork_mutex.h"
 #include "api/gate.h"
 #include "api/service_memory.h"
-#include "ndshare/service.hpp"
 #include "api/taken_calls.h"
+#include "ndshare/service.hpp"
 
 namespace ndshare {
 

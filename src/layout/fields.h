@@ -1,8 +1,7 @@
-// layout/fields.h: named arrays that belong together, in a frame or in a call, and the text that the
-// descriptor keeps of them: a line each of name, flags, shape, dtype, tabs between. The shape is the
-// largest one where it may differ (flag v). Flags: v variable, f Fortran order, a aligned, o object,
-// r result of a call.
-// Values only. Threads: any. Blocks: no.
+// layout/fields.h: named arrays that belong together, in a frame or in a call, and the text that
+// the descriptor keeps of them: a line each of name, flags, shape, dtype, tabs between. The shape
+// is the largest one where it may differ (flag v). Flags: v variable, f Fortran order, a aligned, o
+// object, r result of a call. Values only. Threads: any. Blocks: no.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -86,8 +86,7 @@ std::string npy_descr_of_pool(const ServicePlan& plan, std::size_t slot_count) {
 ServicePlaces service_places(std::size_t slot_count) {
     ServicePlaces places{};
     places.states_offset = sizeof(ServiceWords);
-    places.lines_offset =
-        round_up(places.states_offset + slot_count * sizeof(Word64), kCacheLine);
+    places.lines_offset = round_up(places.states_offset + slot_count * sizeof(Word64), kCacheLine);
     places.ends_offset = places.lines_offset + slot_count * sizeof(RequestLine);
     places.workers_offset = places.ends_offset + kEndCount * sizeof(End);
     places.bytes = round_up(places.workers_offset + kEndCount * sizeof(WorkerLine), kPageBytes);

@@ -1,5 +1,5 @@
-// layout/service.h: what a service has beside an array's parts: what lies in the pool, and the words
-// behind the common control region.
+// layout/service.h: what a service has beside an array's parts: what lies in the pool, and the
+// words behind the common control region.
 //
 //   pool: each field of all slots together, so that neighbours are one contiguous batch
 //   |  0  image[slot_count] | boxes[slot_count] | ...   each from a multiple of 64, large ones of

@@ -39,7 +39,9 @@ class RequestPool {
         : control_(control), ground_(ground), ends_(control, ground) {}
 
     // SYNC(request): sees what was done before the step that led to this word.
-    std::uint64_t look(std::size_t slot) const { return ground_.load_acquire(control_.state(slot)); }
+    std::uint64_t look(std::size_t slot) const {
+        return ground_.load_acquire(control_.state(slot));
+    }
 
     // ---- clients --------------------------------------------------------------------------------
     // The lowest free slot, to be filled by me.
@@ -59,8 +61,8 @@ class RequestPool {
 
     // Filled after all not.
     void give_back(const Held& held) {
-        ground_.store_release(control_.state(held.slot), request_in(held.word & kTicketMask,
-                                                                   RequestKind::free));
+        ground_.store_release(control_.state(held.slot),
+                              request_in(held.word & kTicketMask, RequestKind::free));
         ends_.tell_room();
     }
 
@@ -97,7 +99,8 @@ class RequestPool {
             if (!is_this(seen, held) || is_over(seen)) return std::nullopt;
             const std::uint64_t with = seen | kRequestSleeper;
             // SYNC(request-sleeper): one word: whoever changes it sees the flag.
-            if (seen == with || ground_.compare_exchange_seq_cst(control_.state(held.slot), seen, with)) {
+            if (seen == with ||
+                ground_.compare_exchange_seq_cst(control_.state(held.slot), seen, with)) {
                 return static_cast<std::uint32_t>(with);
             }
         }
@@ -139,8 +142,8 @@ class RequestPool {
     void find_waiting(std::uint64_t now_ns, std::vector<WaitingCall>& out) {
         out.clear();
         for (std::size_t slot = 0; slot < control_.slot_count(); ++slot) {
-            // SYNC(requests): after the flag of a worker that is about to sleep, or was woken: calls
-            // whose clients found no flag are seen here, and told to the next worker.
+            // SYNC(requests): after the flag of a worker that is about to sleep, or was woken:
+            // calls whose clients found no flag are seen here, and told to the next worker.
             const std::uint64_t word = ground_.load_seq_cst(control_.state(slot));
             if (request_kind(word) != RequestKind::queued) continue;
             const layout::RequestLine& line = control_.line(slot);
@@ -164,8 +167,8 @@ class RequestPool {
         std::erase_if(calls, [&](WaitingCall& call) {
             std::uint64_t seen = call.word;
             for (;;) {
-                const std::uint64_t mine = request_with(seen, RequestKind::running, me) |
-                                           (seen & kRequestSleeper);
+                const std::uint64_t mine =
+                    request_with(seen, RequestKind::running, me) | (seen & kRequestSleeper);
                 // SYNC(request)
                 if (ground_.compare_exchange_seq_cst(control_.state(call.slot), seen, mine)) {
                     NDSHARE_FAULT_POINT_QUIET("pool.after_take");
@@ -223,9 +226,7 @@ class RequestPool {
     // A worker's sleep: the count before its look, the flag, and the sleep on the count.
     std::uint32_t requests() const { return ground_.load_acquire(control_.service().requests); }
     // SYNC(requests): the flag first; a submission that did not see it changed the count before.
-    void need_worker() {
-        ground_.store_seq_cst(control_.service().need_worker, std::uint32_t{1});
-    }
+    void need_worker() { ground_.store_seq_cst(control_.service().need_worker, std::uint32_t{1}); }
 
     // ---- the dead -------------------------------------------------------------------------------
     // Resolves what a dead client or worker left in this slot. Asks the kernel.
@@ -287,9 +288,9 @@ class RequestPool {
     // RUNNING goes back to the others, or is over. false: seen is another word by now.
     bool hand_on(std::size_t slot, std::uint64_t& seen) {
         if ((seen & kRequestAbandoned) != 0) {
-            if (!ground_.compare_exchange_seq_cst(control_.state(slot), seen,
-                                                  request_in(seen & kTicketMask,
-                                                             RequestKind::free))) {
+            if (!ground_.compare_exchange_seq_cst(
+                    control_.state(slot), seen,
+                    request_in(seen & kTicketMask, RequestKind::free))) {
                 return false;
             }
             ends_.tell_room();
@@ -297,8 +298,8 @@ class RequestPool {
         }
         auto& words = control_.service();
         // Relaxed: never changes.
-        const bool again = tries_of(seen) < std::min<std::uint64_t>(
-                                                ground_.load_relaxed(words.retries), kTriesMask);
+        const bool again = tries_of(seen) <
+                           std::min<std::uint64_t>(ground_.load_relaxed(words.retries), kTriesMask);
         const std::uint64_t after =
             again ? request_in(seen + (std::uint64_t{1} << kTriesShift), RequestKind::queued) |
                         (seen & kRequestSleeper)

@@ -38,17 +38,14 @@ constexpr RequestKind request_kind(std::uint64_t word) {
 }
 constexpr std::uint64_t tries_of(std::uint64_t word) { return word >> kTriesShift & kTriesMask; }
 constexpr std::uint64_t ticket_of(std::uint64_t word) { return word >> kTicketShift; }
-constexpr bool is_over(std::uint64_t word) {
-    return request_kind(word) >= RequestKind::answered;
-}
+constexpr bool is_over(std::uint64_t word) { return request_kind(word) >= RequestKind::answered; }
 // The same call in another state: ticket and tries stay, nobody has it.
 constexpr std::uint64_t request_in(std::uint64_t word, RequestKind kind) {
     return (word & (kTicketMask | kTriesField)) | static_cast<std::uint64_t>(kind);
 }
 // The same, in the hands of owner.
 constexpr std::uint64_t request_with(std::uint64_t word, RequestKind kind, std::uint64_t owner) {
-    return request_in(word, kind) |
-           static_cast<std::uint64_t>(row_of(owner)) << kRequestRowShift |
+    return request_in(word, kind) | static_cast<std::uint64_t>(row_of(owner)) << kRequestRowShift |
            (owner >> kEpochShift & kRequestEpochMask) << kRequestEpochShift;
 }
 constexpr std::size_t request_row(std::uint64_t word) {

@@ -24,7 +24,7 @@ struct ServiceTruth {
 struct Cast {
     std::size_t slots = 2;
     std::size_t workers = 1, clients = 2;
-    int calls = 2;       // of each client
+    int calls = 2;  // of each client
     int retries = 1;
     std::size_t batch_max = 1;
     int client_lives = 1, worker_lives = 1;
@@ -61,8 +61,9 @@ class ServicePeer {
     // One call, to its end. false: its workers died too often.
     void call(bool give_up) {
         auto patience = patient();
-        const auto held = sync::wait_for_slot(pool_, ends_, control_.words().room, ground_,
-                                              who_.owner, [] { return true; }, patience);
+        const auto held = sync::wait_for_slot(
+            pool_, ends_, control_.words().room, ground_, who_.owner, [] { return true; },
+            patience);
         world_.require(held.has_value(), "no slot came");
         const std::uint64_t id = ++truth_.calls;
         ground_.store_relaxed(input(held->slot), id);
@@ -174,27 +175,23 @@ TEST(RequestPool, answers_reach_the_call_that_asked_and_nobody_oversleeps) {
         EXPECT_TRUE(holds(explore(
             plan, 20000,
             service<SimGround>({.slots = 3, .workers = 2, .clients = 2, .by_share = true}))));
-        EXPECT_TRUE(holds(explore(plan, 20000,
-                                  service<SimGround>({.slots = 4,
-                                                      .workers = 3,
-                                                      .clients = 4,
-                                                      .calls = 1,
-                                                      .by_share = true}))));
+        EXPECT_TRUE(holds(
+            explore(plan, 20000,
+                    service<SimGround>(
+                        {.slots = 4, .workers = 3, .clients = 4, .calls = 1, .by_share = true}))));
     }
 }
 TEST(RequestPool, clients_wait_for_slots_and_none_oversleeps) {
     const Plan plan{.slices = Slices::never, .weak_memory = true};
-    EXPECT_TRUE(holds(explore(
-        plan, 20000, service<SimGround>({.slots = 1, .clients = 3, .by_share = true}))));
+    EXPECT_TRUE(holds(
+        explore(plan, 20000, service<SimGround>({.slots = 1, .clients = 3, .by_share = true}))));
 }
 TEST(RequestPool, batches_have_each_call_once) {
     const Plan plan{.slices = Slices::never, .weak_memory = true};
-    EXPECT_TRUE(holds(explore(plan, 20000,
-                              service<SimGround>({.slots = 4,
-                                                  .workers = 2,
-                                                  .clients = 4,
-                                                  .batch_max = 3,
-                                                  .by_share = true}))));
+    EXPECT_TRUE(holds(
+        explore(plan, 20000,
+                service<SimGround>(
+                    {.slots = 4, .workers = 2, .clients = 4, .batch_max = 3, .by_share = true}))));
 }
 TEST(RequestPool, killed_workers_calls_go_to_others) {
     const Plan plan{.slices = Slices::when_idle, .kills = 3, .weak_memory = true};
@@ -228,8 +225,7 @@ struct OverlooksSleepers : SimGround {
 };
 TEST(RequestPoolCanary, a_submission_that_wakes_nobody_is_caught) {
     const Plan plan{.slices = Slices::never};
-    EXPECT_TRUE(is_caught(
-        hunt(plan, 20000, service<OverlooksSleepers>({.by_share = true})), ""));
+    EXPECT_TRUE(is_caught(hunt(plan, 20000, service<OverlooksSleepers>({.by_share = true})), ""));
 }
 
 // An answer that does not wait for its bytes.
@@ -263,8 +259,8 @@ struct TakesWorkersForDead : SimGround {
 };
 TEST(RequestPoolCanary, taking_the_living_for_dead_is_caught) {
     const Plan plan{.slices = Slices::any_time};
-    EXPECT_TRUE(is_caught(
-        hunt(plan, 20000, service<TakesWorkersForDead>({.slots = 2, .workers = 2})), ""));
+    EXPECT_TRUE(
+        is_caught(hunt(plan, 20000, service<TakesWorkersForDead>({.slots = 2, .workers = 2})), ""));
 }
 
 }  // namespace

@@ -44,7 +44,17 @@ def info(
         table.add_row("generation", str(found.generation))
         for counter, value in found.counters.items():
             table.add_row(counter, str(value))
+        for worker in found.workers:
+            state = f"busy for {worker['busy_s']:.3g} s" if worker["state"] == "busy" else "idle"
+            table.add_row(
+                f"worker {worker['pid']}",
+                f"{state}, {worker['answered']} answered, {worker['failed']} failed, "
+                f"{worker['batches']} batches, mean {worker['mean_s'] * 1e3:.3g} ms",
+            )
         for end in found.ends:
+            if end["kind"] == "client":
+                table.add_row(f"client {end['pid']}", "")
+                continue
             counted = "dropped" if end["kind"] == "publisher" else "lost"
             table.add_row(
                 f"{end['kind']} {end['pid']}",

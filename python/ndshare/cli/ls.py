@@ -21,7 +21,8 @@ def ls(
     pattern: str = typer.Argument("*", help='Shell pattern; "*" also matches "/".'),
     json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """List what is shared: arrays with their completed writes, streams with their frames."""
+    """List what is shared: arrays with their writes, streams with their frames, services with
+    the calls that their living workers answered."""
     with one_line_errors():
         found = ndshare.ls(pattern)
         if json:
@@ -44,15 +45,24 @@ def ls(
                 one.kind,
                 *spec_texts(one.spec),
                 format_bytes(one.nbytes),
-                str(one.counters.get("published", one.counters.get("version", 0))),
+                str(_count(one)),
                 _losses(one),
                 holders + (" (file)" if one.persistent else ""),
             )
         Console().print(table)
 
 
+def _count(one: ndshare.Info) -> int:
+    """What happened so far: completed writes, frames, answered calls."""
+    counted = {"array": "version", "stream": "published", "service": "answered"}[one.kind]
+    return one.counters[counted]
+
+
 def _losses(one: ndshare.Info) -> str:
-    """What a stream's publishers dropped and its subscribers lost."""
+    """What publishers dropped and subscribers lost; calls that nobody answered."""
+    if one.kind == "service":
+        lost = one.counters["died"] + one.counters["expired"]
+        return f"{lost} unanswered" if lost else "none"
     if one.kind != "stream":
         return ""
     dropped, lost = one.counters["dropped"], one.counters["lost"]
