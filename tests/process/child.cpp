@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "child_services.h"
 #include "child_streams.h"
 #include "ndshare/ndshare.hpp"
 
@@ -228,14 +229,15 @@ const std::map<std::string, std::function<void(const std::string&)>> kScenarios{
 }  // namespace
 
 int main(int argc, char** argv) {
-    const auto& of_streams = ndshare::test::stream_scenarios();
-    if (argc != 3 || (!kScenarios.contains(argv[1]) && !of_streams.contains(argv[1]))) {
-        for (const auto& [name, run] : kScenarios) std::printf("%s\n", name.c_str());
-        for (const auto& [name, run] : of_streams) std::printf("%s\n", name.c_str());
+    auto all = kScenarios;
+    all.merge(std::map(ndshare::test::stream_scenarios()));
+    all.merge(std::map(ndshare::test::service_scenarios()));
+    if (argc != 3 || !all.contains(argv[1])) {
+        for (const auto& [name, run] : all) std::printf("%s\n", name.c_str());
         return 2;
     }
     try {
-        (of_streams.contains(argv[1]) ? of_streams : kScenarios).at(argv[1])(argv[2]);
+        all.at(argv[1])(argv[2]);
     } catch (const ndshare::Error& e) {
         std::printf("%s\n", e.what());
         return 3;

@@ -8,12 +8,13 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <map>
 #include <regex>
 #include <set>
 
 #include "fault_world.h"
 #include "scenarios.h"
+#include "service_survivor.h"
+#include "walk_cases.h"
 
 namespace ndshare::test {
 namespace {
@@ -65,19 +66,6 @@ void expect_survivor_goes_on(Array& mine) {
     mine.update_attrs([](std::string_view) { return "{\"old\":1}"; });
 }
 
-struct Case {
-    std::string point;
-    int pass;
-};
-std::vector<Case> cases_of(const std::vector<std::string>& trace) {
-    std::map<std::string, int> passes;
-    std::vector<Case> cases;
-    for (const auto& point : trace) {
-        if (++passes[point] <= kPassesMax) cases.push_back({point, passes[point]});
-    }
-    return cases;
-}
-
 class FaultWalk : public testing::TestWithParam<const char*> {
  protected:
     Array make_array() {
@@ -114,7 +102,7 @@ TEST_P(FaultWalk, survivors_go_on_when_it_is_killed_at_any_point) {
     std::vector<Case> cases;
     {
         const auto array = make_array();
-        cases = cases_of(world.trace(GetParam(), kName));
+        cases = cases_of(world.trace(GetParam(), kName), kPassesMax);
     }
     ASSERT_FALSE(cases.empty());
     for (const auto& [point, pass] : cases) {
@@ -146,7 +134,7 @@ TEST_P(FaultWalk, others_go_on_or_time_out_while_it_is_stopped_and_it_ends_well_
     std::vector<Case> cases;
     {
         const auto array = make_array();
-        cases = cases_of(world.trace(GetParam(), kName));
+        cases = cases_of(world.trace(GetParam(), kName), kPassesMax);
     }
     for (const auto& [point, pass] : cases) {
         if (pass > 1) continue;
@@ -191,7 +179,7 @@ TEST_P(FaultWalk, an_error_at_any_point_loses_nothing) {
     std::vector<Case> cases;
     {
         const auto array = make_array();
-        cases = cases_of(world.trace(GetParam(), kName));
+        cases = cases_of(world.trace(GetParam(), kName), kPassesMax);
     }
     for (const auto& [point, pass] : cases) {
         SCOPED_TRACE(point + " pass " + std::to_string(pass));
@@ -230,6 +218,11 @@ TEST(FaultWalkCoverage, every_fault_point_of_the_source_is_walked) {
         Publisher publisher(kName, {.shape = {64}, .dtype = "u8", .slots = 4, .shared = true});
         (void)world.run("publish", kName, "slot_ring.before_commit:kill:1");
         for (const auto& point : world.trace("publish", kName)) passed.insert(point);
+    }
+    for (const char* scenario : kServiceScenarios) {
+        FaultWorld world;
+        const ServiceSurvivor survivor(kName, std::string(scenario) != "serve");
+        for (const auto& point : world.trace(scenario, kName)) passed.insert(point);
     }
     const std::regex call("NDSHARE_FAULT_POINT(?:_QUIET)?\\(\"([^\"]+)\"\\)");
     for (const auto& entry : std::filesystem::recursive_directory_iterator(NDSHARE_SOURCE)) {

@@ -21,5 +21,7 @@ inline constexpr const char* kArrayScenarios[] = {"create",
                                                   "wake"};
 inline constexpr const char* kStreamScenarios[] = {"publish", "subscribe", "block", "renew",
                                                    "fork_frames"};
+inline constexpr const char* kServiceScenarios[] = {"serve", "ask", "found_service",
+                                                    "lose_a_worker"};
 
 }  // namespace ndshare::test

@@ -4,10 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <map>
 
 #include "fault_world.h"
 #include "scenarios.h"
+#include "walk_cases.h"
 
 namespace ndshare::test {
 namespace {
@@ -15,19 +15,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr const char* kName = "walk";
-
-struct Case {
-    std::string point;
-    int pass;
-};
-std::vector<Case> cases_of(const std::vector<std::string>& trace, int passes_max) {
-    std::map<std::string, int> passes;
-    std::vector<Case> cases;
-    for (const auto& point : trace) {
-        if (++passes[point] <= passes_max) cases.push_back({point, passes[point]});
-    }
-    return cases;
-}
 
 struct Mine {
     Publisher publisher{kName, {.shape = {64}, .dtype = "u8", .slots = 4, .shared = true}};
