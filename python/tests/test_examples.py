@@ -18,8 +18,21 @@ ALONE = (
     "detections.py",
     "fill_in_place.py",
 )
-WITH_CPP = ("five_by_five_cpp.py", "camera_cpp.py", "scan_cpp.py")
-CPP = ("camera_cpp", "demo_statistics", "five_by_five_child", "scan_mean")
+WITH_CPP = (
+    "camera_cpp.py",
+    "distances.py",
+    "five_by_five_cpp.py",
+    "mean_service.py",
+    "scan_cpp.py",
+)
+CPP = (
+    "camera_cpp",
+    "demo_statistics",
+    "distances_worker",
+    "five_by_five_child",
+    "mean_client",
+    "scan_mean",
+)
 TOGETHER = ("two_programs_writer.py", "two_programs_reader.py")
 WATCHDOG = 120  # seconds; far from what an example needs, so only a hang meets it
 
@@ -97,6 +110,18 @@ def test_python_viewers_see_every_picture_of_a_cpp_camera(cpp: Path) -> None:
 def test_a_cpp_program_reads_scans_of_any_length(cpp: Path) -> None:
     lines = finish(start("scan_cpp.py", str(cpp / "scan_mean"))).splitlines()
     assert lines == [f"{10 * k} points, mean {(10 * k - 1) / 2:g}" for k in range(1, 6)]
+    assert ndshare.ls() == []
+
+
+def test_python_asks_a_worker_in_cpp(cpp: Path) -> None:
+    lines = finish(start("distances.py", str(cpp / "distances_worker"))).splitlines()
+    assert lines == ["(3.0, 4.0, 0.0) 5.0", "(1.0, 2.0, 2.0) 3.0", "[0.0, 1.0, 2.0, 3.0, 4.0]"]
+    assert ndshare.ls() == []
+
+
+def test_cpp_asks_a_worker_in_python(cpp: Path) -> None:
+    lines = finish(start("mean_service.py", str(cpp / "mean_client"))).splitlines()
+    assert lines == [*(f"{gray}: {gray}" for gray in range(5)), "refused"]
     assert ndshare.ls() == []
 
 

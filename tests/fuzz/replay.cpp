@@ -15,6 +15,7 @@
 
 #include "fuzz/mutate.h"
 #include "fuzz/target.h"
+#include "layout/service.h"
 #include "layout/stream.h"
 #include "support/segment_plan.h"
 
@@ -86,6 +87,17 @@ void write_corpus(const std::filesystem::path& folder) {
     stream.itemsize = slot.slot_bytes;
     stream.data_bytes = 8 * slot.slot_bytes;
     write_input(folder / "stream.bin", input_of(stream));
+    layout::Field image = number, scores = boxes;
+    image.name = "image";
+    image.shape = {32, 32, 3};
+    scores.result = true;
+    const auto pool = layout::plan_service({image, scores}, 8);
+    auto service = plan_of("u1", {1}, "detector");
+    service.kind = layout::kKindService;
+    service.dtype = layout::service_text(pool);
+    service.slot_count = 8;
+    service.itemsize = service.data_bytes = pool.pool_bytes;
+    write_input(folder / "service.bin", input_of(service));
     write_input(folder / "title.txt", "[(('a title', 'a'), '<f4'), ('b', [('c', '|S3')], (2, 3))]");
     write_input(folder / "bfloat16.txt", "[('w', 'bfloat16', (3,)), (\"it's\", '>U7')]");
 }

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "layout/control.h"
+#include "layout/service.h"
 #include "layout/stream.h"
 #include "support/segment_plan.h"
 
@@ -24,9 +25,21 @@ std::string broken_promise(const Description& found, std::uint64_t file_bytes) {
     for (const auto extent : found.shape) {
         if (extent < 0) return "a negative extent";
     }
-    const std::uint64_t itemsize = found.is_stream() ? layout::plan_slot_of(found.dtype).slot_bytes
-                                                     : layout::parse_dtype(found.dtype).itemsize;
+    const std::uint64_t itemsize =
+        found.is_stream()    ? layout::plan_slot_of(found.dtype).slot_bytes
+        : found.is_service() ? layout::plan_service_of(found.dtype, d.slot_count).pool_bytes
+                             : layout::parse_dtype(found.dtype).itemsize;
     if (itemsize != d.itemsize_bytes) return "itemsize";
+    if (found.is_service()) {
+        if (d.slot_count < layout::kRequestSlotsMin || d.slot_count > layout::kRequestSlotsMax) {
+            return "slots of calls";
+        }
+        if (d.data_bytes != itemsize) return "size of the calls' pool";
+        const std::uint64_t control = layout::control_bytes_of_service(d.slot_count);
+        if (control > file_bytes || d.control_offset_bytes > file_bytes - control) {
+            return "control of the service";
+        }
+    }
     if (found.is_stream()) {
         if (d.slot_count < layout::kSlotsMin || d.slot_count > layout::kSlotsMax) return "slots";
         if (d.data_bytes != d.slot_count * itemsize) return "size of the pool";
