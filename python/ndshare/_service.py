@@ -413,6 +413,7 @@ def _connect(name: str, spin: float | None, full_name: str) -> Client:
 Sequence.register(Batch)
 Handle.register(Worker)
 Handle.register(Client)
-_core.set_service_types(Batch, Call)
+_core.set_batch_type(Batch)
+_core.set_call_type(Call)
 
 __all__ = ["Batch", "Call", "Client", "Value", "Worker"]

@@ -37,7 +37,8 @@ NB_MODULE(_core, m) {
     m.attr("__version__") = NDSHARE_VERSION;
     ndshare::python::init_array(m);
     ndshare::python::init_stream(m);
-    ndshare::python::init_service(m);
+    ndshare::python::init_worker_side(m);
+    ndshare::python::init_client_side(m);
     ndshare::python::init_registry(m);
     ndshare::python::init_wait(m);
 }

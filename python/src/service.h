@@ -6,7 +6,8 @@
 
 namespace ndshare::python {
 
-void init_service(nb::module_& m);
+void init_worker_side(nb::module_& m);  // worker.cpp
+void init_client_side(nb::module_& m);  // client.cpp
 std::optional<Waitable> waitable_call(nb::handle object);
 
 }  // namespace ndshare::python

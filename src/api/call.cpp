@@ -198,7 +198,7 @@ Outcome Call::Impl::wait(Timeout timeout) {
                                std::max<std::int64_t>(deadline_ns - platform::monotonic_ns(), 0));
         }
         const ServiceMemory& m = *seat.memory;
-        struct Stop {};
+        struct Stop : std::exception {};
         sync::Patience patience(left_ns, client->spin, [&] {
             api::check_interrupt();
             m.pool().settle(held.slot);

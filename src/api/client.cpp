@@ -1,6 +1,7 @@
 #include "api/client.h"
 
 #include <algorithm>
+#include <exception>
 
 #include "api/attrs.h"
 #include "api/interrupt.h"
@@ -19,7 +20,7 @@ using api::ServiceMemory;
 constexpr std::int64_t kNameLookPeriodNs = 15'000'000;
 constexpr std::size_t kShareMin = 2;
 
-struct Moved {};  // the service has new memory
+struct Moved : std::exception {};  // the service has new memory
 
 }  // namespace
 

@@ -202,7 +202,7 @@ class RequestPool {
                 if (abandoned) {
                     count(control_.service().late);
                     ends_.tell_room();
-                } else if ((seen & kRequestSleeper) != 0) {
+                } else if ((seen & kRequestSleeper) != 0) {  // SYNC(request-sleeper)
                     ground_.wake_all(control_.state(held.slot));
                 }
                 return !abandoned;
