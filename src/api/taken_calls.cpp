@@ -141,7 +141,8 @@ void TakenCalls::resize(std::size_t f, const Shape& shape) {
     const std::lock_guard lock(mutex_);
     require_resizable(memory_->plan.results[f], memory_->results[f].second, shape);
     output_shapes_[f] = shape;
-    outputs_[f].reset();  // another size; what was there is not kept
+    // Another size; what was there is not the answer, but a view may refer to it.
+    if (outputs_[f]) former_outputs_.push_back(std::move(outputs_[f]));
 }
 
 // REQUIRES: the mutex; k is open.

@@ -68,6 +68,7 @@ class TakenCalls {
     std::vector<One> calls_;
     std::vector<Shape> input_shapes_, output_shapes_;  // of one call
     std::vector<AlignedBytes> inputs_, outputs_;       // where they are not in the pool
+    std::vector<AlignedBytes> former_outputs_;
 };
 
 }  // namespace ndshare::api

@@ -171,12 +171,12 @@ Setup service(Cast cast) {
 TEST(RequestPool, answers_reach_the_call_that_asked_and_nobody_oversleeps) {
     for (const bool weak : {false, true}) {
         const Plan plan{.slices = Slices::never, .weak_memory = weak};
-        EXPECT_TRUE(holds(explore(plan, 20000, service<SimGround>({.by_share = true}))));
+        EXPECT_TRUE(holds(explore(plan, 10000, service<SimGround>({.by_share = true}))));
         EXPECT_TRUE(holds(explore(
-            plan, 20000,
+            plan, 10000,
             service<SimGround>({.slots = 3, .workers = 2, .clients = 2, .by_share = true}))));
         EXPECT_TRUE(holds(
-            explore(plan, 20000,
+            explore(plan, 10000,
                     service<SimGround>(
                         {.slots = 4, .workers = 3, .clients = 4, .calls = 1, .by_share = true}))));
     }
@@ -184,18 +184,18 @@ TEST(RequestPool, answers_reach_the_call_that_asked_and_nobody_oversleeps) {
 TEST(RequestPool, clients_wait_for_slots_and_none_oversleeps) {
     const Plan plan{.slices = Slices::never, .weak_memory = true};
     EXPECT_TRUE(holds(
-        explore(plan, 20000, service<SimGround>({.slots = 1, .clients = 3, .by_share = true}))));
+        explore(plan, 10000, service<SimGround>({.slots = 1, .clients = 3, .by_share = true}))));
 }
 TEST(RequestPool, batches_have_each_call_once) {
     const Plan plan{.slices = Slices::never, .weak_memory = true};
     EXPECT_TRUE(holds(
-        explore(plan, 20000,
+        explore(plan, 10000,
                 service<SimGround>(
                     {.slots = 4, .workers = 2, .clients = 4, .batch_max = 3, .by_share = true}))));
 }
 TEST(RequestPool, killed_workers_calls_go_to_others) {
     const Plan plan{.slices = Slices::when_idle, .kills = 3, .weak_memory = true};
-    EXPECT_TRUE(holds(explore(plan, 20000,
+    EXPECT_TRUE(holds(explore(plan, 10000,
                               service<SimGround>({.slots = 3,
                                                   .workers = 2,
                                                   .clients = 2,
@@ -205,7 +205,7 @@ TEST(RequestPool, killed_workers_calls_go_to_others) {
 }
 TEST(RequestPool, slots_of_killed_and_impatient_clients_come_back) {
     const Plan plan{.slices = Slices::when_idle, .kills = 3, .weak_memory = true};
-    EXPECT_TRUE(holds(explore(plan, 20000,
+    EXPECT_TRUE(holds(explore(plan, 10000,
                               service<SimGround>({.slots = 1,
                                                   .workers = 2,
                                                   .clients = 2,
