@@ -292,8 +292,8 @@ Frame Call::Impl::result(Timeout timeout) {
     made->steady_ns = now.monotonic_ns;
     api::read_extents(m.plan.results, m.bytes, held.slot * m.plan.extras_stride_bytes,
                       made->extents);
-    // Beyond half of the share kept answers would stop this client: private copies then.
-    if (client->kept.load() >= std::max<std::size_t>(client->share(seat) / 2, 1)) {
+    // Kept answers would stop the service some day: private copies beyond this client's part.
+    if (client->kept.load() >= client->share(seat).kept) {
         made->copy_fields(m.copy_plan, m.copy_bytes);
         m.pool().collect(held);
         give_slot_back();

@@ -120,7 +120,7 @@ Client::Impl::Seat Client::Impl::seat() {
         if (!memory) return {};
         seat_ = {memory, std::make_shared<api::ServiceLease>(memory, layout::kEndClient)};
         order_ = 0;
-        share_ = 0;
+        share_ = {};
     }
     // A forked child takes part as somebody of its own.
     if (!seat_.lease->is_here()) {
@@ -130,14 +130,15 @@ Client::Impl::Seat Client::Impl::seat() {
     return seat_;
 }
 
-std::size_t Client::Impl::share(const Seat& seat) {
+Client::Impl::Share Client::Impl::share(const Seat& seat) {
     const auto ends = seat.memory->ends();
     const std::uint32_t joins = ends.joins();
     const std::lock_guard lock(mutex_);
-    if (share_ == 0 || joins != share_joins_) {
+    if (share_.under_way == 0 || joins != share_joins_) {
         share_joins_ = joins;
         const std::size_t clients = std::max<std::size_t>(ends.count(layout::kEndClient), 1);
-        share_ = std::max(kShareMin, seat.memory->control.slot_count() / clients);
+        const std::size_t slots = seat.memory->control.slot_count();
+        share_ = {std::max(kShareMin, slots / clients), slots / clients / 2};
     }
     return share_;
 }
@@ -173,7 +174,7 @@ Call Client::loan(Timeout timeout) {
                 }
             }
             const ServiceMemory& m = *seat.memory;
-            const std::size_t share = impl_->share(seat);
+            const std::size_t share = impl_->share(seat).under_way;
             sync::SpinBudget none(0);
             // Its own patience: between slices it asks also whether the service is still there.
             sync::Patience slots(patience.left_ns(), none, [&] {

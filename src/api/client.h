@@ -49,8 +49,13 @@ struct Client::Impl {
     };
     // Attaches where it can, moves on to newer memory. Errors: Invalid (it is no service).
     Seat seat();
-    // How many calls this client may have under way.
-    std::size_t share(const Seat& seat);
+    // This client's part of the slots: how many calls it may have under way (two at least), and how
+    // many of these may be answers that somebody keeps: half of the slots at most over all clients,
+    // so that kept answers never stop the service.
+    struct Share {
+        std::size_t under_way = 0, kept = 0;
+    };
+    Share share(const Seat& seat);
     std::uint64_t next_order(const Seat& seat);
     void require_open(const char* operation) const;
 
@@ -66,7 +71,7 @@ struct Client::Impl {
     std::uint64_t order_ = 0;
     std::int64_t name_looked_ns_ = 0;
     std::uint32_t share_joins_ = 0;  // of share_, as `joins` was
-    std::size_t share_ = 0;
+    Share share_;
 };
 
 struct Call::Impl final : api::Awaited, std::enable_shared_from_this<Call::Impl> {
