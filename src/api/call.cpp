@@ -62,7 +62,7 @@ Call::Impl::Impl(std::shared_ptr<Client::Impl> maker, Client::Impl::Seat its_sea
 
 Call::Impl::~Impl() {
     if (phase == Phase::loaned) discard();
-    if (phase == Phase::pending) (void)cancel();
+    if (phase == Phase::pending || phase == Phase::answered) (void)cancel();
     if (bell_) {
         const std::lock_guard bells(api::bells_mutex());
         if (bell_process_ == platform::identity().pid) bell_->detach(*seat.memory->segment);
