@@ -83,6 +83,7 @@ class [[nodiscard]] Batch {
     FieldView output_at(std::size_t index) const;
     std::string_view input_name(std::size_t index) const;
     std::string_view output_name(std::size_t index) const;
+    const Spec& output_spec(std::size_t index) const;                    // of one call
     std::shared_ptr<const std::byte> memory(const std::byte* at) const;  // keeps it mapped
 
  private:

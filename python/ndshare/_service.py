@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, overload
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ndshare import _core
@@ -59,19 +58,20 @@ class Batch(_core.BatchHandle):
         sequence of outputs in their order. Errors: SpecMismatch, TypeError, ValueError: nothing is
         answered then; Closed: it was answered already."""
         if value is not None:
-            self._store(value)
+            self._store(value, False)
         self._reply()
 
-    def _store(self, value: Any) -> None:
-        names = list(self.outputs)
+    def _store(self, value: Any, of_one: bool) -> None:
+        """of_one: without the batch axis."""
+        names = self._output_names
         if isinstance(value, Mapping):
             missing = [name for name in names if name not in value]
             if missing:
                 raise ValueError(f'[reply] "{self._name}": the output "{missing[0]}" is missing')
             for name, one in value.items():
-                self._assign(name, one)
+                self._assign(name, one, of_one)
         elif len(names) == 1:
-            self._assign(names[0], value)
+            self._assign(names[0], value, of_one)
         else:
             if not isinstance(value, (tuple, list)) or len(value) != len(names):
                 raise ValueError(
@@ -79,7 +79,7 @@ class Batch(_core.BatchHandle):
                     "give a mapping, or a tuple of all of them"
                 )
             for name, one in zip(names, value, strict=True):
-                self._assign(name, one)
+                self._assign(name, one, of_one)
 
     def fail(self, error: BaseException, /) -> None:
         """RemoteError at the callers, with the error's traceback; the worker goes on."""
@@ -237,7 +237,8 @@ class Worker(_core.WorkerHandle):
                 value = fn(*arrays)
                 if value is None:
                     raise TypeError(f"{_name_of(fn)} returned None, not its outputs")
-                batch.reply(_with_axis(value) if one else value)
+                batch._store(value, one)
+                batch._reply()
             except Exception as error:
                 batch.fail(error)
 
@@ -275,19 +276,6 @@ def _name_of(fn: Callable[..., Any]) -> str:
     return getattr(fn, "__qualname__", type(fn).__qualname__)
 
 
-def _with_axis(value: Any) -> Any:
-    """One call's outputs, as a batch of one."""
-    if isinstance(value, Mapping):
-        return {name: _row(one) for name, one in value.items()}
-    if isinstance(value, tuple):
-        return tuple(_row(one) for one in value)
-    return _row(value)
-
-
-def _row(value: Any) -> Any:
-    return np.asarray(value)[np.newaxis]
-
-
 class Call(_core.CallHandle):
     """One request on its way. Not a concurrent.futures.Future: no thread stands behind it; await
     it, ask it, or give it to wait(). Dropping it abandons it.
@@ -310,9 +298,7 @@ class Call(_core.CallHandle):
         timeout: of this wait; TimeoutError leaves the call under way, unless its own deadline has
         passed. Errors: TimeoutError, NoWorker, WorkerDied, RemoteError, Closed, SpecMismatch.
         """
-        if not hasattr(self, "_value"):
-            self._value = self._result(timeout)
-        return self._value
+        return self._result(timeout)
 
     def __enter__(self) -> Self:
         return self

@@ -23,6 +23,7 @@ struct PyCall {
     explicit PyCall(Call made) : call(std::move(made)), views(call.input_count()) {}
     Call call;
     std::vector<nb::object> views, former;
+    nb::object value;  // of the first result(): the same for all
 
     std::size_t index_of(std::string_view field) {
         if (field.empty()) return the_only_field("input", call.name(), call.input_count());
@@ -64,8 +65,12 @@ struct PyCall {
     }
     void assign_item(std::string_view field, nb::handle value) { assign(index_of(field), value); }
     void fill(nb::handle value) {
-        if (PyDict_Check(value.ptr())) {
-            const auto given = nb::borrow<nb::dict>(value);
+        if (PyDict_Check(value.ptr()) ||
+            (PyMapping_Check(value.ptr()) != 0 && nb::hasattr(value, "keys"))) {
+            const auto given = nb::borrow<nb::dict>(
+                PyDict_Check(value.ptr())
+                    ? nb::borrow(value)
+                    : nb::object(nb::handle(reinterpret_cast<PyObject*>(&PyDict_Type))(value)));
             for (const auto [key, one] : given) assign_item(nb::cast<std::string>(key), one);
             for (std::size_t k = 0; k < call.input_count(); ++k) {
                 const std::string field(call.input_name(k));
@@ -123,8 +128,18 @@ nb::object own_values(const Frame& frame) {
     return out;
 }
 
-nb::object result_of(Call& call, nb::object timeout) {
-    return own_values(call.result(to_timeout(timeout, "call", call.name())));
+nb::object result_of(PyCall& self, nb::object timeout) {
+    if (self.value.is_valid()) return self.value;
+    std::optional<Frame> frame;
+    try {
+        frame = self.call.result(to_timeout(timeout, "call", self.call.name()));
+    } catch (const Error&) {
+        if (self.value.is_valid()) return self.value;  // another thread took it meanwhile
+        throw;
+    }
+    nb::object own = own_values(*frame);
+    if (!self.value.is_valid()) self.value = std::move(own);
+    return self.value;
 }
 
 // ---- Client -------------------------------------------------------------------------------------
@@ -187,9 +202,7 @@ void init_client_side(nb::module_& m) {
         .def("discard", &PyCall::discard, "Nothing is asked. Of a loaned call.")
         .def_prop_ro("_name", [](PyCall& c) { return c.call.name(); })
         .def_prop_ro("_loaned", [](PyCall& c) { return c.call.is_loaned(); })
-        .def(
-            "_result", [](PyCall& c, nb::object timeout) { return result_of(c.call, timeout); },
-            nb::arg("timeout").none())
+        .def("_result", &result_of, nb::arg("timeout").none())
         .def(
             "frame",
             [](PyCall& c, nb::object timeout) {

@@ -78,24 +78,23 @@ struct PyBatch {
         outputs_dict = nb::object();
         return output(k);
     }
-    // value: (n, *shape).
-    void assign(std::string_view field, nb::handle value) {
+    // value: (n, *shape), or of the only call: shape.
+    void assign(std::string_view field, nb::handle value, bool of_one) {
         const std::size_t k = index_of_output(field);
-        FieldView view = batch.output_at(k);
-        nb::object given = named("reply", name, [&] { return as_field(value, *view.spec); });
-        const auto shape = shape_of(given);
-        if (!is_same_shape(shape, view.shape)) {
-            const bool rows = !shape.empty() && shape[0] == view.shape[0];
-            if (rows && !view.spec->maxshape.empty()) {
-                resize(Shape(shape.begin() + 1, shape.end()), batch.output_name(k));
-                view = batch.output_at(k);
-            } else {
-                throw SpecMismatch("reply", name + "/" + std::string(batch.output_name(k)),
-                                   with_shape(*view.spec, view.shape),
-                                   with_shape(*view.spec, shape));
-            }
+        const Spec spec = batch.output_spec(k);
+        nb::object given = named("reply", name, [&] { return as_field(value, spec); });
+        auto shape = shape_of(given);
+        if (of_one) shape.insert(shape.begin(), 1);
+        const bool rows = !shape.empty() && shape[0] == static_cast<std::int64_t>(batch.size());
+        const Shape each(shape.begin() + (shape.empty() ? 0 : 1), shape.end());
+        if (!rows || (spec.maxshape.empty() && each != spec.shape)) {
+            Shape wanted = spec.maxshape.empty() ? spec.shape : spec.maxshape;
+            wanted.insert(wanted.begin(), static_cast<std::int64_t>(batch.size()));
+            throw SpecMismatch("reply", name + "/" + std::string(batch.output_name(k)),
+                               with_shape(spec, wanted), with_shape(spec, shape));
         }
-        copy_to(view, given);
+        if (!spec.maxshape.empty()) resize(each, batch.output_name(k));
+        copy_to(batch.output_at(k), given);
     }
     void end_views() {
         for (auto* list : {&output_views, &former}) {
@@ -180,6 +179,15 @@ void init_worker_side(nb::module_& m) {
         .def_prop_ro("inputs", &PyBatch::inputs)
         .def_prop_ro("outputs", &PyBatch::outputs)
         .def_prop_ro("_name", [](PyBatch& b) { return b.name; })
+        .def_prop_ro("_output_names",
+                     [](PyBatch& b) {
+                         nb::list names;
+                         for (std::size_t k = 0; k < b.batch.output_count(); ++k) {
+                             const auto label = b.batch.output_name(k);
+                             names.append(nb::str(label.data(), label.size()));
+                         }
+                         return names;
+                     })
         .def_prop_ro("_open", [](PyBatch& b) { return b.batch.is_open(); })
         .def_prop_ro(
             "gathered", [](PyBatch& b) { return b.batch.is_gathered(); },
@@ -195,7 +203,8 @@ void init_worker_side(nb::module_& m) {
                 return b.resize(to_shape(shape), field);
             },
             nb::arg("shape"), nb::arg("field"))
-        .def("_assign", &PyBatch::assign, nb::arg("field"), nb::arg("value"))
+        .def("_assign", &PyBatch::assign, nb::arg("field"), nb::arg("value").none(),
+             nb::arg("of_one"))
         .def("_reply", &PyBatch::reply)
         .def("_fail", &PyBatch::fail, nb::arg("text"));
 

@@ -38,7 +38,8 @@ Batch Batch::slice(std::size_t begin, std::size_t count) {
 
 void Batch::resize(const Shape& shape, std::string_view field) {
     in_operation("resize", impl_->calls->name(), [&] {
-        impl_->calls->resize(api::index_of(impl_->calls->memory().results, field), shape);
+        impl_->calls->resize(api::index_of(impl_->calls->memory().results, field), impl_->begin,
+                             impl_->count, shape);
     });
 }
 
@@ -69,6 +70,10 @@ std::string_view Batch::input_name(std::size_t index) const {
 }
 std::string_view Batch::output_name(std::size_t index) const {
     return impl_->calls->memory().results.at(index).first;
+}
+
+const Spec& Batch::output_spec(std::size_t index) const {
+    return impl_->calls->memory().results.at(index).second;
 }
 
 FieldView Batch::input_at(std::size_t index) const {

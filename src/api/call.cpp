@@ -62,7 +62,7 @@ Call::Impl::Impl(std::shared_ptr<Client::Impl> maker, Client::Impl::Seat its_sea
 
 Call::Impl::~Impl() {
     if (phase == Phase::loaned) discard();
-    if (phase == Phase::pending || phase == Phase::answered) (void)cancel();
+    if (phase == Phase::pending || phase == Phase::answered) (void)cancel_now();
     if (bell_) {
         const std::lock_guard bells(api::bells_mutex());
         if (bell_process_ == platform::identity().pid) bell_->detach(*seat.memory->segment);
@@ -78,16 +78,16 @@ void Call::Impl::require_loaned(const char* operation) const {
                     : "this call was submitted or discarded already; begin another one");
 }
 
-void Call::Impl::give_slot_back() noexcept {
-    phase = Phase::gone;
+void Call::Impl::give_slot_back(Phase then) noexcept {
+    phase = then;
     if (is_ours()) client->under_way.fetch_sub(1);
 }
 
 void Call::Impl::discard() noexcept {
     if (phase != Phase::loaned) return;
     const bool ours = is_ours();
-    give_slot_back();
     outcome = Outcome::cancelled;
+    give_slot_back(Phase::gone);
     if (ours && !seat.memory->segment->is_lost()) seat.memory->pool().give_back(held);
 }
 
@@ -109,13 +109,13 @@ void Call::Impl::submit(Timeout timeout) {
     const std::int64_t now = platform::monotonic_ns();
     const platform::Deadline deadline(timeout.count());
     deadline_ns = deadline.is_forever() ? 0 : std::max<std::int64_t>(now + deadline.left_ns(), 1);
-    phase = Phase::pending;
     (void)m.pool().submit(owner, held,
                           {.order = client->next_order(seat),
                            .deadline_ns = static_cast<std::uint64_t>(deadline_ns),
                            .submitted_ns = static_cast<std::uint64_t>(now),
                            .shape_key = key,
                            .end = static_cast<std::uint32_t>(seat.lease->index())});
+    phase = Phase::pending;
 }
 
 // ---- to the answer ------------------------------------------------------------------------------
@@ -132,9 +132,7 @@ Outcome Call::Impl::outcome_of_silence() const {
 
 void Call::Impl::decide(Outcome what) {
     outcome = what;
-    phase = Phase::failed;
-    give_slot_back();
-    phase = Phase::failed;
+    give_slot_back(Phase::failed);
 }
 
 void Call::Impl::abandon(Outcome what) {
@@ -144,9 +142,6 @@ void Call::Impl::abandon(Outcome what) {
 
 void Call::Impl::look() {
     if (phase != Phase::pending) return;
-    if (!is_ours()) {
-        throw Invalid("this call was made before fork(); the parent gets its answer");
-    }
     const ServiceMemory& m = *seat.memory;
     const std::uint64_t word = m.pool().look(held.slot);
     if (sync::ticket_of(word) != sync::ticket_of(held.word)) {
@@ -187,55 +182,72 @@ void Call::Impl::look() {
     if (phase == Phase::pending && sync::is_over(m.pool().look(held.slot))) look();
 }
 
+Outcome Call::Impl::known() const {
+    if (was_given || phase == Phase::answered) return Outcome::answered;
+    if (phase == Phase::pending) return outcome_of_silence();
+    return phase == Phase::failed ? outcome : Outcome::cancelled;
+}
+
 Outcome Call::Impl::wait(Timeout timeout) {
-    if (was_given) return Outcome::answered;
-    if (phase == Phase::loaned || phase == Phase::gone) return Outcome::cancelled;
-    look();
-    if (phase == Phase::pending) {
-        std::int64_t left_ns = timeout.count();
+    std::int64_t left_ns = timeout.count();
+    {
+        const std::lock_guard lock(mutex_);
+        look();
+        if (phase != Phase::pending) return known();
         if (deadline_ns != 0) {
             left_ns = std::min(left_ns,
                                std::max<std::int64_t>(deadline_ns - platform::monotonic_ns(), 0));
         }
-        const ServiceMemory& m = *seat.memory;
-        struct Stop : std::exception {};
-        sync::Patience patience(left_ns, client->spin, [&] {
-            api::check_interrupt();
-            m.pool().settle(held.slot);
-            if (client->gate.closed() || m.state() == layout::kReplaced) throw Stop();
-        });
-        try {
-            (void)sync::wait_for_answer(m.pool(), m.control.state(held.slot), m.segment->ground(),
-                                        held, patience);
-        } catch (const Stop&) {
-        }
-        look();
     }
-    if (phase == Phase::answered) return Outcome::answered;
-    if (phase == Phase::pending) return outcome_of_silence();
-    return outcome;
+    const ServiceMemory& m = *seat.memory;
+    struct Stop : std::exception {};
+    sync::Patience patience(left_ns, client->spin, [&] {
+        api::check_interrupt();
+        if (phase != Phase::pending)
+            throw Stop();  // another thread cancelled it, or has the answer
+        m.pool().settle(held.slot);
+        if (client->gate.closed() || m.state() == layout::kReplaced) throw Stop();
+    });
+    try {
+        (void)sync::wait_for_answer(m.pool(), m.control.state(held.slot), m.segment->ground(), held,
+                                    patience);
+    } catch (const Stop&) {
+    }
+    const std::lock_guard lock(mutex_);
+    look();
+    return known();
 }
 
 bool Call::Impl::is_done() {
+    if (!is_ours()) return true;  // result() says why
+    const std::lock_guard lock(mutex_);
     look();
     return phase != Phase::pending && phase != Phase::loaned;
 }
 
 bool Call::Impl::cancel() noexcept {
+    if (!is_ours()) return false;
+    const std::lock_guard lock(mutex_);
+    return cancel_now();
+}
+
+bool Call::Impl::cancel_now() noexcept {
+    const bool usable = is_ours() && !seat.memory->segment->is_lost();
     if (phase == Phase::answered) {
-        if (is_ours() && !seat.memory->segment->is_lost()) seat.memory->pool().collect(held);
-        give_slot_back();
+        if (usable) seat.memory->pool().collect(held);
         outcome = Outcome::cancelled;
+        give_slot_back(Phase::gone);
         return false;
     }
     if (phase != Phase::pending) return false;
-    if (!is_ours() || seat.memory->segment->is_lost()) {
-        give_slot_back();
+    if (!usable) {
+        give_slot_back(Phase::gone);
         return false;
     }
     const bool in_time = seat.memory->pool().abandon(held);
     if (!in_time) seat.memory->pool().collect(held);
     decide(Outcome::cancelled);
+    sync::Ground::wake_all(seat.memory->control.state(held.slot));  // threads that wait for it
     return in_time;
 }
 
@@ -270,16 +282,22 @@ void Call::Impl::throw_outcome(Outcome what) const {
     }
 }
 
+void Call::Impl::throw_let_go() const {
+    throw Error(Errc::closed, "call", *client->name, "its answer was let go already");
+}
+
 Frame Call::Impl::result(Timeout timeout) {
-    if (auto again = frame.lock()) return Frame::Impl::wrap(std::move(again));
-    if (was_given) {
-        throw Error(Errc::closed, "call", *client->name, "its answer was let go already");
-    }
     if (phase == Phase::loaned) {
         throw Error(Errc::closed, "call", *client->name, "this call was not submitted yet");
     }
+    if (!is_ours()) {
+        throw Invalid("this call was made before fork(); the parent gets its answer");
+    }
     const Outcome what = wait(timeout);
+    const std::lock_guard lock(mutex_);
+    if (auto again = frame.lock()) return Frame::Impl::wrap(std::move(again));
     if (what != Outcome::answered) throw_outcome(what);
+    if (phase != Phase::answered) throw_let_go();
     const ServiceMemory& m = *seat.memory;
     auto origin = std::make_shared<KeptAnswer>(client, seat.memory, held);
     auto made = std::make_shared<Frame::Impl>(std::move(origin), client->name);
@@ -296,7 +314,7 @@ Frame Call::Impl::result(Timeout timeout) {
     if (client->kept.load() >= client->share(seat).kept) {
         made->copy_fields(m.copy_plan, m.copy_bytes);
         m.pool().collect(held);
-        give_slot_back();
+        give_slot_back(Phase::gone);
     } else {
         client->kept.fetch_add(1);
         made->pinned = true;
@@ -347,7 +365,7 @@ class Call::Impl::Round final : public api::WaitRound {
 };
 
 std::unique_ptr<api::WaitRound> Call::Impl::begin_wait() {
-    if (phase == Phase::loaned || is_done()) return nullptr;
+    if (is_done() || phase == Phase::loaned) return nullptr;
     return std::make_unique<Round>(*this);
 }
 

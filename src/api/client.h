@@ -83,13 +83,16 @@ struct Call::Impl final : api::Awaited, std::enable_shared_from_this<Call::Impl>
     void require_loaned(const char* operation) const;
     void submit(Timeout timeout);
     void discard() noexcept;
-    // Looks, and keeps what was decided. now: also what a deadline that has passed decides.
+    // Looks, and keeps what was decided. REQUIRES: mutex_, but in the destructor.
     void look();
+    Outcome known() const;
     Outcome wait(Timeout timeout);
     bool is_done();
     bool cancel() noexcept;
+    bool cancel_now() noexcept;
     Frame result(Timeout timeout);
     [[noreturn]] void throw_outcome(Outcome outcome) const;
+    [[noreturn]] void throw_let_go() const;
     int fileno();
     std::unique_ptr<api::WaitRound> begin_wait() override;
     bool deadline_passed() const;
@@ -99,7 +102,7 @@ struct Call::Impl final : api::Awaited, std::enable_shared_from_this<Call::Impl>
     const std::uint64_t owner;  // another than the segment's: begun before a fork
     const sync::Held held;
     std::vector<Shape> shapes;  // of the inputs, while loaned
-    Phase phase = Phase::loaned;
+    std::atomic<Phase> phase{Phase::loaned};
     Outcome outcome = Outcome::timed_out;  // once the phase is failed
     std::int64_t deadline_ns = 0;          // monotonic; 0: none
     std::string error;
@@ -109,11 +112,14 @@ struct Call::Impl final : api::Awaited, std::enable_shared_from_this<Call::Impl>
  private:
     class Round;
     class KeptAnswer;
-    void give_slot_back() noexcept;
+    void give_slot_back(Phase then) noexcept;
     void decide(Outcome what);
     void abandon(Outcome what);
     Outcome outcome_of_silence() const;
 
+    // Guards what was decided; never held over a sleep. Not taken in a forked child, whose call
+    // this is not.
+    std::mutex mutex_;
     std::unique_ptr<api::HandleBell> bell_;  // under api::bells_mutex()
     std::uint32_t bell_process_ = 0;
 };

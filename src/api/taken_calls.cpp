@@ -53,9 +53,10 @@ TakenCalls::TakenCalls(std::shared_ptr<WorkLoad> load, std::shared_ptr<const Ser
             input_shapes_.back() = extents;
         }
     }
-    for (const auto& field : memory_->plan.results) output_shapes_.push_back(field.shape);
+    for (const auto& field : memory_->plan.results) {
+        outputs_.insert(outputs_.end(), calls.size(), {field.shape, !field.variable, nullptr});
+    }
     inputs_.resize(memory_->plan.inputs.size());
-    outputs_.resize(memory_->plan.results.size());
     is_gathered_ = !side_by_side;
     if (calls.size() > 1) gather_inputs();
     auto& line = memory_->control.worker(index_);
@@ -115,34 +116,67 @@ const std::byte* TakenCalls::input(std::size_t f, std::size_t begin, std::size_t
     return memory_->at(field, calls_[begin].held.slot);
 }
 
-bool TakenCalls::outputs_are_apart(std::size_t f) const {
-    const layout::Field& field = memory_->plan.results[f];
-    if (calls_.size() == 1) return false;
-    const bool side_by_side =
-        calls_.back().held.slot - calls_.front().held.slot == calls_.size() - 1;
-    return !side_by_side || bytes_of(field, output_shapes_[f]) != field.stride_bytes;
+// One array in the pool: neighbours without gaps between them.
+bool TakenCalls::are_together(std::size_t begin, std::size_t count, std::size_t bytes,
+                              const layout::Field& field) const {
+    if (count <= 1) return true;
+    const std::size_t distance = calls_[begin + count - 1].held.slot - calls_[begin].held.slot;
+    return distance == count - 1 && bytes == field.stride_bytes;
 }
 
 std::byte* TakenCalls::output(std::size_t f, std::size_t begin, std::size_t count, Shape& shape) {
     const std::lock_guard lock(mutex_);
     const layout::Field& field = memory_->plan.results[f];
-    shape.assign(1, static_cast<std::int64_t>(count));
-    shape.insert(shape.end(), output_shapes_[f].begin(), output_shapes_[f].end());
-    if (!outputs_are_apart(f)) return memory_->at(field, calls_[begin].held.slot);
-    const std::size_t bytes = bytes_of(field, output_shapes_[f]);
-    if (!outputs_[f]) {
-        outputs_[f] = make_aligned(std::max<std::size_t>(bytes * calls_.size(), 1));
-        std::memset(outputs_[f].get(), 0, bytes * calls_.size());
+    if (count == 0) {
+        shape.assign(1, 0);
+        shape.insert(shape.end(), field.shape.begin(), field.shape.end());
+        return memory_->at(field, 0);
     }
-    return outputs_[f].get() + begin * bytes;
+    const Output& first = output_of(f, begin);
+    shape.assign(1, static_cast<std::int64_t>(count));
+    shape.insert(shape.end(), first.shape.begin(), first.shape.end());
+    const std::size_t bytes = bytes_of(field, first.shape);
+    bool is_one_piece = true, is_in_pool = true;
+    for (std::size_t k = 0; k < count; ++k) {
+        const Output& one = output_of(f, begin + k);
+        if (one.shape != first.shape) {
+            throw Invalid("\"" + field.name +
+                          "\" has different shapes in this batch by now; fill batch[i].outputs");
+        }
+        is_one_piece &= one.apart != nullptr && one.apart == first.apart + k * bytes;
+        is_in_pool &= one.apart == nullptr;
+    }
+    if (is_one_piece) return first.apart;
+    if (is_in_pool && are_together(begin, count, bytes, field)) {
+        return memory_->at(field, calls_[begin].held.slot);
+    }
+    apart_.push_back(make_aligned(std::max<std::size_t>(bytes * count, 1)));
+    std::byte* const made = apart_.back().get();
+    for (std::size_t k = 0; k < count; ++k) {
+        Output& one = output_of(f, begin + k);
+        std::memcpy(
+            made + k * bytes,
+            one.apart != nullptr ? one.apart : memory_->at(field, calls_[begin + k].held.slot),
+            bytes);
+        one.apart = made + k * bytes;
+    }
+    return made;
 }
 
-void TakenCalls::resize(std::size_t f, const Shape& shape) {
+void TakenCalls::resize(std::size_t f, std::size_t begin, std::size_t count, const Shape& shape) {
     const std::lock_guard lock(mutex_);
     require_resizable(memory_->plan.results[f], memory_->results[f].second, shape);
-    output_shapes_[f] = shape;
-    // Another size; what was there is not the answer, but a view may refer to it.
-    if (outputs_[f]) former_outputs_.push_back(std::move(outputs_[f]));
+    for (std::size_t k = begin; k < begin + count; ++k) output_of(f, k) = {shape, true, nullptr};
+}
+
+void TakenCalls::require_shapes(std::size_t begin, std::size_t count) const {
+    for (std::size_t f = 0; f < memory_->plan.results.size(); ++f) {
+        for (std::size_t k = begin; k < begin + count; ++k) {
+            if (!calls_[k].open || output_of(f, k).has_shape) continue;
+            throw Invalid("the output \"" + memory_->plan.results[f].name +
+                          "\" has no shape yet; say it by resize()");
+        }
+    }
 }
 
 // REQUIRES: the mutex; k is open.
@@ -150,13 +184,13 @@ void TakenCalls::deliver(std::size_t k) {
     const std::size_t slot = calls_[k].held.slot;
     for (std::size_t f = 0; f < memory_->plan.results.size(); ++f) {
         const layout::Field& field = memory_->plan.results[f];
-        const std::size_t bytes = bytes_of(field, output_shapes_[f]);
-        if (outputs_[f]) {
-            std::memcpy(memory_->at(field, slot), outputs_[f].get() + k * bytes, bytes);
+        const Output& output = output_of(f, k);
+        if (output.apart != nullptr) {
+            std::memcpy(memory_->at(field, slot), output.apart, bytes_of(field, output.shape));
         }
         if (field.variable) {
-            std::memcpy(memory_->extents(field, slot), output_shapes_[f].data(),
-                        output_shapes_[f].size() * sizeof(std::int64_t));
+            std::memcpy(memory_->extents(field, slot), output.shape.data(),
+                        output.shape.size() * sizeof(std::int64_t));
         }
     }
 }
@@ -168,8 +202,9 @@ void TakenCalls::require_ours(const char* operation) const {
 }
 
 std::size_t TakenCalls::answer(std::size_t begin, std::size_t count) {
-    const std::lock_guard lock(mutex_);
     require_ours("reply");
+    const std::lock_guard lock(mutex_);
+    require_shapes(begin, count);
     std::size_t done = 0;
     for (std::size_t k = begin; k < begin + count; ++k) {
         if (!calls_[k].open) continue;
@@ -183,8 +218,8 @@ std::size_t TakenCalls::answer(std::size_t begin, std::size_t count) {
 }
 
 std::size_t TakenCalls::fail(std::size_t begin, std::size_t count, std::string_view message) {
-    const std::lock_guard lock(mutex_);
     require_ours("fail");
+    const std::lock_guard lock(mutex_);
     std::string text(message);
     if (text.size() > layout::kErrorBytes) {
         // The end of a traceback says what, its beginning where.
@@ -209,6 +244,7 @@ std::size_t TakenCalls::fail(std::size_t begin, std::size_t count, std::string_v
 }
 
 bool TakenCalls::is_open(std::size_t begin, std::size_t count) {
+    if (owner_ != memory_->segment->owner()) return false;
     const std::lock_guard lock(mutex_);
     return std::any_of(calls_.begin() + static_cast<std::ptrdiff_t>(begin),
                        calls_.begin() + static_cast<std::ptrdiff_t>(begin + count),

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "api/aligned_bytes.h"
-#include "api/fork_mutex.h"
 #include "api/service_memory.h"
 #include "ndshare/service.hpp"
 
@@ -40,7 +39,9 @@ class TakenCalls {
     // Of calls begin .. begin + count; shape gets the leading axis.
     const std::byte* input(std::size_t field, std::size_t begin, std::size_t count, Shape& shape);
     std::byte* output(std::size_t field, std::size_t begin, std::size_t count, Shape& shape);
-    void resize(std::size_t field, const Shape& shape);
+    // Errors of output() and answer(): Invalid, where calls of the part have different shapes, or
+    // none.
+    void resize(std::size_t field, std::size_t begin, std::size_t count, const Shape& shape);
     // How many were open.
     std::size_t answer(std::size_t begin, std::size_t count);
     std::size_t fail(std::size_t begin, std::size_t count, std::string_view message);
@@ -53,7 +54,9 @@ class TakenCalls {
     };
     void gather_inputs();
     void require_ours(const char* operation) const;
-    bool outputs_are_apart(std::size_t field) const;
+    bool are_together(std::size_t begin, std::size_t count, std::size_t bytes,
+                      const layout::Field& field) const;
+    void require_shapes(std::size_t begin, std::size_t count) const;
     void deliver(std::size_t k);
     void note_over(std::size_t count, bool failed);
     void give_back_open() noexcept;
@@ -64,11 +67,26 @@ class TakenCalls {
     const std::size_t index_;
     std::int64_t taken_ns_ = 0;
     bool is_gathered_ = false;
-    ForkMutex mutex_;  // parts may be answered by several threads
+    // Parts may be answered by several threads. Not taken in a forked child, whose calls these are
+    // not: another thread may have held it.
+    std::mutex mutex_;
     std::vector<One> calls_;
-    std::vector<Shape> input_shapes_, output_shapes_;  // of one call
-    std::vector<AlignedBytes> inputs_, outputs_;       // where they are not in the pool
-    std::vector<AlignedBytes> former_outputs_;
+    std::vector<Shape> input_shapes_;   // of one call
+    std::vector<AlignedBytes> inputs_;  // where they are not in the pool
+    // Of each call, field after field.
+    struct Output {
+        Shape shape;
+        bool has_shape = true;       // false: with maxshape, and nobody has said it yet
+        std::byte* apart = nullptr;  // where it is filled, when that is not in its slot
+    };
+    Output& output_of(std::size_t field, std::size_t k) {
+        return outputs_[field * calls_.size() + k];
+    }
+    const Output& output_of(std::size_t field, std::size_t k) const {
+        return outputs_[field * calls_.size() + k];
+    }
+    std::vector<Output> outputs_;
+    std::vector<AlignedBytes> apart_;  // kept: views may refer to memory that is not used any more
 };
 
 }  // namespace ndshare::api
