@@ -45,18 +45,18 @@ class Side:
         """Both have arrived; EOFError when the other one is gone."""
         self._exchange(0)
 
-    def pin(self) -> None:
+    def pin(self, thread: int = 0) -> None:
         """To be called after the warm-up: a library that counts its CPUs at first use should see
-        those of the machine."""
+        those of the machine. thread: the one that works, where it is not the one that calls."""
         if self.cpu is not None:
-            os.sched_setaffinity(0, {self.cpu})
+            os.sched_setaffinity(thread, {self.cpu})
 
     def begin(self) -> None:
-        self._cpu_begin_ns = _cpu_ns()
+        self._cpu_begin_ns = cpu_ns()
 
     def end(self) -> None:
         """Both sides call it; then both know the CPU time of both since begin()."""
-        own_ns = _cpu_ns() - self._cpu_begin_ns
+        own_ns = cpu_ns() - self._cpu_begin_ns
         self.cpu_of_both_ns = own_ns + self._exchange(own_ns)
 
     def _exchange(self, value: int) -> int:
@@ -86,13 +86,16 @@ def findings(
     }
 
 
-def arguments(description: str, choices: Sequence[str]) -> argparse.Namespace:
-    """The command line of a contestant; --cpus, --count and --warm-up as the C++ programs have."""
+def arguments(description: str, choices: Sequence[str], **numbers: int) -> argparse.Namespace:
+    """The command line of a contestant; --cpus, --count and --warm-up as the C++ programs have.
+    numbers: more options of it, with what they are when not given."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("way", choices=choices)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--warm-up", type=int, default=64)
     parser.add_argument("--cpus", default="")
+    for word, otherwise in numbers.items():
+        parser.add_argument(f"--{word}", type=int, default=otherwise)
     return parser.parse_args()
 
 
@@ -156,6 +159,7 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
     raise SystemExit(1)
 
 
-def _cpu_ns() -> int:
+def cpu_ns() -> int:
+    """User and system time of this process so far."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return int((usage.ru_utime + usage.ru_stime) * 1e9)

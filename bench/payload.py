@@ -2,7 +2,8 @@
 
 Small: 480 bytes, one of 64 different ones; Line: the first 48 of them. Block: 1 MB; each word says
 its version and its place, so a mixture of two versions shows. Frame: 1080p, 8 bits a colour; its
-first word is its number.
+first word is its number. Image: what a service is asked about; six of its bytes say who asks and
+what, and are its answer.
 """
 
 from __future__ import annotations
@@ -82,3 +83,63 @@ def is_whole(words: Words, places: Words, scratch: Words) -> bool:
     """All words of one version, each in its place. `scratch` is as large as a block."""
     np.add(places, block_base(block_version(words)), out=scratch)
     return bool(np.array_equal(words, scratch))
+
+
+# ---- services ------------------------------------------------------------------------------------
+
+IMAGE_SHAPES: dict[int, tuple[int, ...]] = {
+    480: (480,),
+    320 * 320 * 3: (320, 320, 3),
+    FRAME_NBYTES: FRAME_SHAPE,
+}
+BOXES_SHAPE = (20, 6)
+
+
+def places(nbytes: int) -> NDArray[np.intp]:
+    """Of the bytes that are read: the first, the last and four between, evenly; six cache lines."""
+    columns = BOXES_SHAPE[1]
+    return np.array([k * (nbytes - 1) // (columns - 1) for k in range(columns)], dtype=np.intp)
+
+
+_PLACES = {nbytes: places(nbytes) for nbytes in IMAGE_SHAPES}
+
+
+def image(nbytes: int) -> NDArray[np.uint8]:
+    """Not stamped yet."""
+    shape = IMAGE_SHAPES[nbytes]
+    return (np.arange(nbytes, dtype=np.uint32) * 7 % 251).astype(np.uint8).reshape(shape)
+
+
+def stamps(client: int, count: int) -> NDArray[np.uint8]:
+    """Of calls 0 to count: the number in four bytes, the client, and what makes the sum 0."""
+    rows = np.zeros((count, BOXES_SHAPE[1]), dtype=np.uint8)
+    rows[:, :4] = np.arange(count, dtype="<u4").view(np.uint8).reshape(count, 4)
+    rows[:, 4] = client
+    rows[:, 5] = -rows.sum(axis=1, dtype=np.uint8)
+    return rows
+
+
+def detect(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The model: reads six bytes; each row of the answer is those six."""
+    found = np.empty(BOXES_SHAPE, np.float32)
+    found[...] = image.take(_PLACES[image.size])
+    return found
+
+
+def detect_batch(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The same of several images side by side."""
+    count = len(images)
+    flat = images.reshape(count, -1)
+    return boxes(flat.take(_PLACES[flat.shape[1]], axis=1))
+
+
+def boxes(stamps: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What the answers to such calls are."""
+    found = np.empty((len(stamps), *BOXES_SHAPE), np.float32)
+    found[...] = stamps[:, None, :]
+    return found
+
+
+def boxes_checksum(clients: int, count: int) -> int:
+    """What the answers add up to, when each client makes so many calls."""
+    return sum(int(boxes(stamps(k, count)).sum(dtype=np.float64)) for k in range(clients))

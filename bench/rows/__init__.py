@@ -7,6 +7,7 @@ from rows import (
     consistent_read,
     memory,
     round_trip,
+    service,
     stream_fan_out,
     stream_frames,
     stream_round_trip,
@@ -22,4 +23,5 @@ ALL: tuple[Row, ...] = (
     *stream_small.ROWS,
     *stream_round_trip.ROWS,
     *stream_fan_out.ROWS,
+    *service.ROWS,
 )

@@ -66,7 +66,7 @@ ArrayView<T, N> view_of(void* memory, std::span<const std::int64_t> shape, Order
 // Thrown where specs differ; holds both. Errc::spec_mismatch.
 struct SpecMismatch : Error {
     SpecMismatch(const std::string& operation, const std::string& name, const Spec& expected,
-                 const Spec& found);
+                 const Spec& found, const std::string& field = {});
     Spec expected, found;
 };
 

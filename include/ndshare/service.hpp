@@ -65,14 +65,16 @@ class [[nodiscard]] Batch {
     // One of its calls, to be answered by itself, in any order. Errors: invalid_argument.
     Batch operator[](std::size_t i);
     Batch slice(std::size_t begin, std::size_t count);
-    // Outputs with maxshape: each call's shape, without the leading axis. Before it they have none.
+    // Outputs with maxshape: the shape of each call in this (part of a) batch, without the leading
+    // axis. Before it they have none, and their views are of the largest.
     void resize(const Shape& shape, std::string_view field = {});
     // The outputs are the answers; those of calls answered before stay. Errors: closed (nothing is
     // left to answer), invalid_argument (an output with maxshape has no shape yet).
     void reply();
     // RemoteError for the callers; at most 4 KiB, cut in the middle.
     void fail(std::string_view message);
-    bool is_open() const noexcept;  // something is left to answer
+    bool is_open() const noexcept;                   // something is left to answer
+    void require_open(const char* operation) const;  // Errors: closed, with the reason
     // The calls' inputs had to be copied together: they were not neighbours.
     bool is_gathered() const noexcept;
 
@@ -124,7 +126,8 @@ class Worker {
     void update_attrs(const std::function<std::string(std::string_view)>& change);
     std::string_view name() const noexcept;
     std::string_view full_name() const noexcept;
-    // Calls that it has go to others; a get() in another thread ends with Errc::closed.
+    // A get() in another thread ends with Errc::closed. A batch under way may still be answered; if
+    // it is dropped it goes to another worker.
     void close() noexcept;
     bool closed() const noexcept;
 

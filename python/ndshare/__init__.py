@@ -1,10 +1,10 @@
 """NumPy arrays that several processes hold at once, by name.
 
 Nothing is copied, leaked or torn; anyone may be killed at any instruction. This module only
-re-exports; what belongs where: `_array`, `_stream` and `_service` the handles, `_bell`
-asyncio's sleep on one, `_objects` pickled values, `_spec` dtype + shape + order, `_attrs` the
-shared attributes, `_registry` what is there, `_errors` what goes wrong, `_core` the C++ core,
-`cli` the command line, `demo` a real model on a real video.
+re-exports; what belongs where: `_array`, `_stream` and `_service` the handles, `_serve` worker
+processes kept alive, `_bell` asyncio's sleep on a handle, `_objects` pickled values, `_spec`
+dtype + shape + order, `_attrs` the shared attributes, `_registry` what is there, `_errors` what
+goes wrong, `_core` the C++ core, `cli` the command line, `demo` a real model on a real video.
 """
 
 from ndshare._array import Array, Writing, create, open, wait
@@ -27,6 +27,7 @@ from ndshare._errors import (
 )
 from ndshare._handle import Handle
 from ndshare._registry import Info, info, ls, unlink
+from ndshare._serve import Workers, serve
 from ndshare._service import Batch, Call, Client, Worker
 from ndshare._spec import Spec
 from ndshare._stream import Frame, FrameRef, Loan, Publisher, Subscriber
@@ -59,12 +60,14 @@ __all__ = [
     "Subscriber",
     "Worker",
     "WorkerDied",
+    "Workers",
     "Writing",
     "__version__",
     "create",
     "info",
     "ls",
     "open",
+    "serve",
     "unlink",
     "wait",
 ]

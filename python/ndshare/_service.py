@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import operator
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, overload
+from typing import Any, Self, SupportsIndex, overload
 
 from numpy.typing import ArrayLike, NDArray
 
@@ -106,10 +107,11 @@ def _plan(fields: Mapping[str, SpecLike], what: str) -> list[tuple[str, tuple[An
     return [field_plan(name, as_spec(spec)) for name, spec in fields.items()]
 
 
-def _count(value: int, what: str) -> int:
-    if isinstance(value, bool):
-        raise TypeError(f"{what} must be an int, not a bool")
-    return int(value)
+def _count(value: SupportsIndex, what: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        raise TypeError(f"{what} must be an int, got {value!r}")
+    # The core says what is too large; it takes 32 bits.
+    return max(-(1 << 31), min(operator.index(value), (1 << 31) - 1))
 
 
 class Worker(_core.WorkerHandle):
@@ -265,8 +267,10 @@ class Worker(_core.WorkerHandle):
 
 def _batch_wish(max_batch_size: int, max_delay: float) -> tuple[int, float]:
     size = _count(max_batch_size, "max_batch_size")
-    if size < 1:
-        raise ValueError(f"max_batch_size must be at least 1, got {size}")
+    if not 1 <= size < 1 << 30:
+        raise ValueError(f"max_batch_size must be at least 1, got {max_batch_size}")
+    if isinstance(max_delay, bool) or not isinstance(max_delay, (int, float)):
+        raise TypeError(f"max_delay must be a number of seconds, got {max_delay!r}")
     if not 0 <= max_delay <= 3600:
         raise ValueError(f"max_delay must be 0 to 3600 seconds, got {max_delay}")
     return size, float(max_delay)
@@ -383,6 +387,8 @@ class Client(_core.ClientHandle):
         self.close()
 
     def __reduce__(self) -> Any:
+        if self.closed:
+            raise said("pickle", self.name, ValueError("this client is closed"))
         return _connect, (self.name, self._spin, self._full_name)
 
     def __repr__(self) -> str:

@@ -56,8 +56,8 @@ struct PyCall {
         const auto shape = shape_of(given);
         if (!is_same_shape(shape, before.shape)) {
             if (before.spec->maxshape.empty()) {
-                throw SpecMismatch("call", name + "/" + std::string(call.input_name(k)),
-                                   *before.spec, with_shape(*before.spec, shape));
+                throw SpecMismatch("call", name, *before.spec, with_shape(*before.spec, shape),
+                                   std::string(call.input_name(k)));
             }
             resize(Shape(shape.begin(), shape.end()), call.input_name(k));
         }
@@ -71,7 +71,15 @@ struct PyCall {
                 PyDict_Check(value.ptr())
                     ? nb::borrow(value)
                     : nb::object(nb::handle(reinterpret_cast<PyObject*>(&PyDict_Type))(value)));
-            for (const auto [key, one] : given) assign_item(nb::cast<std::string>(key), one);
+            for (const auto [key, one] : given) {
+                if (PyUnicode_Check(key.ptr()) == 0) {
+                    throw nb::type_error(("[call] \"" + std::string(call.name()) +
+                                          "\": names of inputs are str, got " +
+                                          nb::cast<std::string>(nb::repr(key)))
+                                             .c_str());
+                }
+                assign_item(nb::cast<std::string>(key), one);
+            }
             for (std::size_t k = 0; k < call.input_count(); ++k) {
                 const std::string field(call.input_name(k));
                 if (given.contains(field.c_str())) continue;
@@ -255,7 +263,7 @@ void init_client_side(nb::module_& m) {
                 PyCall call = begin(c, value, left);
                 return own_values(call.call.result());
             },
-            nb::arg("value"), nb::kw_only(), nb::arg("timeout").none() = nb::none(),
+            nb::arg("value").none(), nb::kw_only(), nb::arg("timeout").none() = nb::none(),
             "Asks and waits: the answer as arrays of the caller's own; one output: the array,\n"
             "several: a dict.\n\nErrors: TimeoutError, NoWorker, WorkerDied, RemoteError, Closed, "
             "SpecMismatch, TypeError, ValueError.")
@@ -265,7 +273,7 @@ void init_client_side(nb::module_& m) {
                 const TimeLeft left(to_timeout(timeout, "call", c.get().name()));
                 return make_as<PyCall>(g_call_type, begin(c, value, left));
             },
-            nb::arg("value"), nb::arg("timeout").none())
+            nb::arg("value").none(), nb::arg("timeout").none())
         .def(
             "_loan",
             [](PyClient& c, nb::object timeout) {

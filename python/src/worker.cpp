@@ -80,6 +80,7 @@ struct PyBatch {
     }
     // value: (n, *shape), or of the only call: shape.
     void assign(std::string_view field, nb::handle value, bool of_one) {
+        batch.require_open("reply");
         const std::size_t k = index_of_output(field);
         const Spec spec = batch.output_spec(k);
         nb::object given = named("reply", name, [&] { return as_field(value, spec); });
@@ -90,8 +91,8 @@ struct PyBatch {
         if (!rows || (spec.maxshape.empty() && each != spec.shape)) {
             Shape wanted = spec.maxshape.empty() ? spec.shape : spec.maxshape;
             wanted.insert(wanted.begin(), static_cast<std::int64_t>(batch.size()));
-            throw SpecMismatch("reply", name + "/" + std::string(batch.output_name(k)),
-                               with_shape(spec, wanted), with_shape(spec, shape));
+            throw SpecMismatch("reply", name, with_shape(spec, wanted), with_shape(spec, shape),
+                               std::string(batch.output_name(k)));
         }
         if (!spec.maxshape.empty()) resize(each, batch.output_name(k));
         copy_to(batch.output_at(k), given);

@@ -18,6 +18,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from children import PeerMaker, peers, run_file, write_script
+from serving import command, models  # noqa: F401  (fixtures)
 
 import ndshare
 from ndshare import _core

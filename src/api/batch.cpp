@@ -20,6 +20,14 @@ std::size_t Batch::size() const noexcept { return impl_->count; }
 bool Batch::is_gathered() const noexcept { return impl_->calls->is_gathered(); }
 bool Batch::is_open() const noexcept { return impl_->calls->is_open(impl_->begin, impl_->count); }
 
+void Batch::require_open(const char* operation) const {
+    in_operation(operation, impl_->calls->name(), [&] {
+        impl_->calls->require_ours();
+        if (is_open()) return;
+        throw Error(Errc::closed, operation, impl_->calls->name(), "it was answered already");
+    });
+}
+
 Batch Batch::operator[](std::size_t i) { return slice(i, 1); }
 
 Batch Batch::slice(std::size_t begin, std::size_t count) {

@@ -8,6 +8,7 @@
 #include "api/stream_memory.h"
 #include "api/views.h"
 #include "base/check.h"
+#include "layout/name.h"
 #include "platform/clock.h"
 #include "platform/process.h"
 #include "sync/request_wait.h"
@@ -92,7 +93,7 @@ void Call::Impl::discard() noexcept {
 }
 
 void Call::Impl::submit(Timeout timeout) {
-    require_loaned("submit");
+    require_loaned("call");
     const ServiceMemory& m = *seat.memory;
     std::uint64_t key = 0;
     for (std::size_t f = 0; f < m.plan.inputs.size(); ++f) {
@@ -154,8 +155,8 @@ void Call::Impl::look() {
         case RequestKind::failed: {
             const std::uint32_t bytes =
                 sync::Atomics::load_relaxed(m.control.line(held.slot).error_bytes);
-            error.assign(reinterpret_cast<const char*>(m.error(held.slot)),
-                         std::min<std::size_t>(bytes, layout::kErrorBytes));
+            error = layout::made_utf8({reinterpret_cast<const char*>(m.error(held.slot)),
+                                       std::min<std::size_t>(bytes, layout::kErrorBytes)});
             m.pool().collect(held);
             decide(Outcome::remote_error);
             return;
@@ -171,8 +172,8 @@ void Call::Impl::look() {
         default:
             break;
     }
-    if (m.state() == layout::kReplaced && sync::request_kind(word) != RequestKind::running) {
-        error = "the service has other memory by now";
+    if (sync::request_kind(word) != RequestKind::running && client->leads_elsewhere(m)) {
+        has_moved = true;
         abandon(Outcome::cancelled);
     } else if (client->gate.closed()) {
         abandon(Outcome::cancelled);
@@ -206,7 +207,7 @@ Outcome Call::Impl::wait(Timeout timeout) {
         if (phase != Phase::pending)
             throw Stop();  // another thread cancelled it, or has the answer
         m.pool().settle(held.slot);
-        if (client->gate.closed() || m.state() == layout::kReplaced) throw Stop();
+        if (client->gate.closed() || client->leads_elsewhere(m)) throw Stop();
     });
     try {
         (void)sync::wait_for_answer(m.pool(), m.control.state(held.slot), m.segment->ground(), held,
@@ -264,12 +265,7 @@ void Call::Impl::throw_outcome(Outcome what) const {
         case Outcome::remote_error:
             throw Error(Errc::remote, "call", name, error);
         case Outcome::cancelled:
-            if (!error.empty()) {
-                throw Error(Errc::spec_mismatch, "call", name,
-                            "workers with other inputs or outputs came meanwhile; this call was "
-                            "made for " +
-                                api::service_to_string(seat.memory->inputs, seat.memory->results));
-            }
+            if (has_moved) throw_moved();
             throw Error(Errc::closed, "call", name, "the call was cancelled");
         default:
             throw Error(
@@ -280,6 +276,22 @@ void Call::Impl::throw_outcome(Outcome what) const {
                           " workers are attached"
                     : std::string("no answer yet; the call goes on, ask again or cancel it"));
     }
+}
+
+// The service has other memory by now, which this call is not in.
+void Call::Impl::throw_moved() const {
+    const std::string& name = *client->name;
+    const std::string mine = api::service_to_string(seat.memory->inputs, seat.memory->results);
+    const auto now = client->seat();
+    const std::string theirs =
+        now.memory ? api::service_to_string(now.memory->inputs, now.memory->results) : mine;
+    if (mine != theirs) {
+        throw Error(Errc::spec_mismatch, "call", name,
+                    "workers with other inputs or outputs came meanwhile: they have " + theirs +
+                        "; this call was made for " + mine);
+    }
+    throw Error(Errc::replaced, "call", name,
+                "the name has new memory, which this call is not in; ask again");
 }
 
 void Call::Impl::throw_let_go() const {

@@ -84,28 +84,39 @@ void Client::Impl::require_open(const char* operation) const {
     throw Error(Errc::closed, operation, *name, "the client was closed while waiting");
 }
 
-void Client::Impl::detach() noexcept { seat_ = {}; }
+// Calls that are kept know the place still; nobody need count this client any more.
+void Client::Impl::detach() noexcept {
+    if (seat_.lease) seat_.lease->let_go();
+    seat_ = {};
+}
 
 // REQUIRES: mutex_.
-bool Client::Impl::has_moved() {
-    if (seat_.memory->state() == layout::kReplaced) return true;
+bool Client::Impl::leads_elsewhere_locked(const ServiceMemory& memory) {
+    if (memory.state() == layout::kReplaced) return true;
     const std::int64_t now = platform::monotonic_ns();
-    if (seat_.memory->state() == layout::kLive && now - name_looked_ns_ < kNameLookPeriodNs) {
-        return false;
-    }
+    if (now - name_looked_ns_ < kNameLookPeriodNs) return leads_elsewhere_;
     name_looked_ns_ = now;
     try {
-        return api::where_leads(full_name, seat_.memory->segment->id()) == api::Leads::elsewhere;
+        leads_elsewhere_ =
+            api::where_leads(full_name, memory.segment->id()) == api::Leads::elsewhere;
     } catch (const std::exception&) {
-        return false;  // not to be seen: nothing is known against it
+        leads_elsewhere_ = false;  // not to be seen: nothing is known against it
     }
+    return leads_elsewhere_;
+}
+
+bool Client::Impl::leads_elsewhere(const ServiceMemory& memory) {
+    const std::lock_guard lock(mutex_);
+    // Memory that this client has left already: it moved on because the name did.
+    if (seat_.memory.get() != &memory) return memory.state() == layout::kReplaced || seat_.memory;
+    return leads_elsewhere_locked(memory);
 }
 
 Client::Impl::Seat Client::Impl::seat() {
     const std::lock_guard lock(mutex_);
     if (seat_.memory) {
         seat_.memory->segment->require_attached();
-        if (has_moved()) detach();
+        if (leads_elsewhere_locked(*seat_.memory)) detach();
     }
     if (!seat_.memory) {
         std::optional<api::Found> found;
@@ -120,6 +131,7 @@ Client::Impl::Seat Client::Impl::seat() {
         if (!memory) return {};
         seat_ = {memory, std::make_shared<api::ServiceLease>(memory, layout::kEndClient)};
         order_ = 0;
+        leads_elsewhere_ = false;
         share_ = {};
     }
     // A forked child takes part as somebody of its own.
@@ -181,7 +193,7 @@ Call Client::loan(Timeout timeout) {
                 api::check_interrupt();
                 impl_->require_open("call");
                 m.pool().settle_all();
-                if (m.state() == layout::kReplaced) throw Moved();
+                if (impl_->leads_elsewhere(m)) throw Moved();
             });
             const auto may = [&] { return impl_->under_way.load() < share; };
             std::optional<sync::Held> held;

@@ -58,18 +58,21 @@ struct Client::Impl {
     Share share(const Seat& seat);
     std::uint64_t next_order(const Seat& seat);
     void require_open(const char* operation) const;
+    // The name leads to other memory by now. Asks the name now and then.
+    bool leads_elsewhere(const api::ServiceMemory& memory);
 
     // Slots that this handle has, and how many of them are answers that somebody keeps.
     std::atomic<std::size_t> under_way{0}, kept{0};
 
  private:
-    bool has_moved();
+    bool leads_elsewhere_locked(const api::ServiceMemory& memory);
     void detach() noexcept;
 
     api::ForkMutex mutex_;
     Seat seat_;
     std::uint64_t order_ = 0;
     std::int64_t name_looked_ns_ = 0;
+    bool leads_elsewhere_ = false;   // as of that look
     std::uint32_t share_joins_ = 0;  // of share_, as `joins` was
     Share share_;
 };
@@ -93,6 +96,7 @@ struct Call::Impl final : api::Awaited, std::enable_shared_from_this<Call::Impl>
     Frame result(Timeout timeout);
     [[noreturn]] void throw_outcome(Outcome outcome) const;
     [[noreturn]] void throw_let_go() const;
+    [[noreturn]] void throw_moved() const;
     int fileno();
     std::unique_ptr<api::WaitRound> begin_wait() override;
     bool deadline_passed() const;
@@ -106,6 +110,7 @@ struct Call::Impl final : api::Awaited, std::enable_shared_from_this<Call::Impl>
     Outcome outcome = Outcome::timed_out;  // once the phase is failed
     std::int64_t deadline_ns = 0;          // monotonic; 0: none
     std::string error;
+    bool has_moved = false;  // the name leads to other memory: nobody will answer
     bool was_given = false;  // result() gave the answer out
     std::weak_ptr<const Frame::Impl> frame;
 

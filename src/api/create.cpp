@@ -45,6 +45,9 @@ void require_array(const api::Found& found) {
     if (found.description.is_stream()) {
         throw Invalid("the name leads to a stream, not an array; ndshare.Subscriber reads it");
     }
+    if (found.description.is_service()) {
+        throw Invalid("the name leads to a service, not an array; ndshare.Client asks it");
+    }
 }
 
 void require_spec(const char* operation, std::string_view name, const Spec& wanted,
@@ -64,8 +67,10 @@ Error existing_error(const std::string& name, const api::Found& current) {
     const std::string where = current.persistent() || path.size() < 6
                                   ? "it is the file " + path
                                   : "held by process " + path.substr(6, path.find("/fd/") - 6);
-    const std::string what =
-        current.description.is_stream() ? "a stream" : to_string(spec_of(current.description));
+    const std::string what = current.description.is_stream() ? "a stream"
+                             : current.description.is_service()
+                                 ? "a service"
+                                 : to_string(spec_of(current.description));
     return Error(Errc::exists, "create", name,
                  "the name is taken (" + what + ", " + where +
                      "); existing=\"adopt\" joins it, existing=\"replace\" takes the name, "
@@ -75,11 +80,15 @@ Error existing_error(const std::string& name, const api::Found& current) {
 }  // namespace
 
 SpecMismatch::SpecMismatch(const std::string& operation, const std::string& name,
-                           const Spec& expected_spec, const Spec& found_spec)
-    : Error(Errc::spec_mismatch, operation, name,
-            "expected " + to_string(expected_spec) + ", found " + to_string(found_spec) +
-                (operation == "open" ? "; leave the expectation out to take what is there"
-                                     : "; use the found one, or create with existing=\"replace\"")),
+                           const Spec& expected_spec, const Spec& found_spec,
+                           const std::string& field)
+    : Error(
+          Errc::spec_mismatch, operation, name,
+          (field.empty() ? "" : "\"" + field + "\": ") + "expected " + to_string(expected_spec) +
+              ", found " + to_string(found_spec) +
+              (operation == "open"     ? "; leave the expectation out to take what is there"
+               : operation == "create" ? "; use the found one, or create with existing=\"replace\""
+                                       : "")),
       expected(expected_spec),
       found(found_spec) {}
 

@@ -71,7 +71,9 @@ Joined join(const std::string& name, const std::string& full_name,
     if (auto found = change.find()) {
         if (!found->description.is_stream()) {
             throw Error(Errc::exists, "publish", name,
-                        "the name is taken by an array; choose another name, or unlink it");
+                        std::string("the name is taken by ") +
+                            (found->description.is_service() ? "a service" : "an array") +
+                            "; choose another name, or unlink it");
         }
         former = api::attach_stream(std::move(*found), true);
     }

@@ -50,7 +50,10 @@ ServiceLease::ServiceLease(std::shared_ptr<const ServiceMemory> memory, std::uin
     index_ = memory_->ends().take(owner_, kind);
 }
 
-ServiceLease::~ServiceLease() {
+ServiceLease::~ServiceLease() { let_go(); }
+
+void ServiceLease::let_go() noexcept {
+    if (is_gone_.exchange(true)) return;
     if (is_here() && !memory_->segment->is_lost()) memory_->ends().let_go(index_, owner_);
 }
 

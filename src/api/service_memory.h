@@ -1,6 +1,7 @@
 // api/service_memory.h: a service's segment as this process holds it, and a place (an end) in it.
 // Threads: any. Processes: any. Blocks: no.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -60,10 +61,13 @@ class ServiceLease {
     const ServiceMemory& memory() const { return *memory_; }
     std::size_t index() const { return index_; }
     bool is_here() const { return owner_ == memory_->segment->owner(); }
+    // Before the last one who knows it is gone; once is enough.
+    void let_go() noexcept;
 
  private:
     std::shared_ptr<const ServiceMemory> memory_;
     std::size_t index_ = 0;
+    std::atomic<bool> is_gone_{false};
     std::uint64_t owner_ = 0;
 };
 

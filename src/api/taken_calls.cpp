@@ -29,11 +29,12 @@ std::size_t bucket_of(std::int64_t duration_ns) {
 }  // namespace
 
 TakenCalls::TakenCalls(std::shared_ptr<WorkLoad> load, std::shared_ptr<const ServiceMemory> memory,
-                       std::size_t lease_index, const std::vector<sync::WaitingCall>& calls)
+                       std::shared_ptr<ServiceLease> lease,
+                       const std::vector<sync::WaitingCall>& calls)
     : load_(std::move(load)),
       memory_(std::move(memory)),
       owner_(memory_->segment->owner()),
-      index_(lease_index),
+      lease_(std::move(lease)),
       taken_ns_(platform::monotonic_ns()) {
     calls_.reserve(calls.size());
     for (const auto& call : calls) calls_.push_back({{call.slot, call.word}});
@@ -59,7 +60,7 @@ TakenCalls::TakenCalls(std::shared_ptr<WorkLoad> load, std::shared_ptr<const Ser
     inputs_.resize(memory_->plan.inputs.size());
     is_gathered_ = !side_by_side;
     if (calls.size() > 1) gather_inputs();
-    auto& line = memory_->control.worker(index_);
+    auto& line = memory_->control.worker(lease_->index());
     // Relaxed, here and below: figures for people.
     const auto now = static_cast<std::uint64_t>(taken_ns_);
     if (load_->under_way.fetch_add(static_cast<std::int64_t>(calls_.size())) == 0) {
@@ -144,7 +145,8 @@ std::byte* TakenCalls::output(std::size_t f, std::size_t begin, std::size_t coun
                           "\" has different shapes in this batch by now; fill batch[i].outputs");
         }
         is_one_piece &= one.apart != nullptr && one.apart == first.apart + k * bytes;
-        is_in_pool &= one.apart == nullptr;
+        // What was answered is its caller's: whatever is stored from now on goes elsewhere.
+        is_in_pool &= one.apart == nullptr && calls_[begin + k].open;
     }
     if (is_one_piece) return first.apart;
     if (is_in_pool && are_together(begin, count, bytes, field)) {
@@ -195,14 +197,13 @@ void TakenCalls::deliver(std::size_t k) {
     }
 }
 
-void TakenCalls::require_ours(const char* operation) const {
-    (void)operation;
+void TakenCalls::require_ours() const {
     if (owner_ == memory_->segment->owner() && !memory_->segment->is_lost()) return;
     throw Invalid("this batch was taken before fork(); the parent answers it");
 }
 
 std::size_t TakenCalls::answer(std::size_t begin, std::size_t count) {
-    require_ours("reply");
+    require_ours();
     const std::lock_guard lock(mutex_);
     require_shapes(begin, count);
     std::size_t done = 0;
@@ -218,7 +219,7 @@ std::size_t TakenCalls::answer(std::size_t begin, std::size_t count) {
 }
 
 std::size_t TakenCalls::fail(std::size_t begin, std::size_t count, std::string_view message) {
-    require_ours("fail");
+    require_ours();
     const std::lock_guard lock(mutex_);
     std::string text(message);
     if (text.size() > layout::kErrorBytes) {
@@ -252,7 +253,7 @@ bool TakenCalls::is_open(std::size_t begin, std::size_t count) {
 }
 
 void TakenCalls::note_over(std::size_t count, bool failed) {
-    auto& line = memory_->control.worker(index_);
+    auto& line = memory_->control.worker(lease_->index());
     const std::int64_t now = platform::monotonic_ns();
     Atomics::store_relaxed(line.progress_ns, static_cast<std::uint64_t>(now));
     Atomics::add_seq_cst(failed ? line.failed : line.answered, static_cast<std::uint64_t>(count));

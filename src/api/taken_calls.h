@@ -27,7 +27,7 @@ class TakenCalls {
     // REQUIRES: calls are memory's owner's, sorted by slot. Errors: CorruptBytes, bad_alloc; the
     // calls are the caller's still.
     TakenCalls(std::shared_ptr<WorkLoad> load, std::shared_ptr<const ServiceMemory> memory,
-               std::size_t lease_index, const std::vector<sync::WaitingCall>& calls);
+               std::shared_ptr<ServiceLease> lease, const std::vector<sync::WaitingCall>& calls);
     ~TakenCalls();  // what is not answered goes to another worker
     TakenCalls(const TakenCalls&) = delete;
 
@@ -46,6 +46,7 @@ class TakenCalls {
     std::size_t answer(std::size_t begin, std::size_t count);
     std::size_t fail(std::size_t begin, std::size_t count, std::string_view message);
     bool is_open(std::size_t begin, std::size_t count);
+    void require_ours() const;  // Errors: Invalid (taken before fork)
 
  private:
     struct One {
@@ -53,7 +54,6 @@ class TakenCalls {
         bool open = true;
     };
     void gather_inputs();
-    void require_ours(const char* operation) const;
     bool are_together(std::size_t begin, std::size_t count, std::size_t bytes,
                       const layout::Field& field) const;
     void require_shapes(std::size_t begin, std::size_t count) const;
@@ -63,8 +63,8 @@ class TakenCalls {
 
     std::shared_ptr<WorkLoad> load_;
     std::shared_ptr<const ServiceMemory> memory_;
-    const std::uint64_t owner_;  // another than the segment's: taken before a fork
-    const std::size_t index_;
+    const std::uint64_t owner_;                  // another than the segment's: taken before a fork
+    const std::shared_ptr<ServiceLease> lease_;  // the health line stays ours to the end
     std::int64_t taken_ns_ = 0;
     bool is_gathered_ = false;
     // Parts may be answered by several threads. Not taken in a forked child, whose calls these are

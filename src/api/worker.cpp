@@ -189,10 +189,10 @@ void Worker::Impl::close() noexcept {
     leave();
 }
 
-std::size_t Worker::Impl::ensure_lease() {
+std::shared_ptr<api::ServiceLease> Worker::Impl::ensure_lease() {
     const std::lock_guard lock(mutex_);
     if (!lease_->is_here()) lease_ = take_place(memory);
-    return lease_->index();
+    return lease_;
 }
 
 void Worker::Impl::require_current(const Use& use, const char* operation) const {
@@ -238,7 +238,7 @@ std::optional<Batch> Worker::get(const BatchOptions& options, Timeout timeout) {
         if (options.max_delay.count() < 0) throw Invalid("max_delay must not be negative");
         const Impl::Use use(*impl_, "get");
         impl_->require_current(use, "get");
-        const std::size_t index = impl_->ensure_lease();
+        auto lease = impl_->ensure_lease();
         const ServiceMemory& m = use.memory();
         sync::Patience patience(timeout.count(), impl_->spin, [&] { impl_->go_on(use, "get"); });
         sync::WorkWait<sync::Ground> wait(
@@ -251,7 +251,7 @@ std::optional<Batch> Worker::get(const BatchOptions& options, Timeout timeout) {
             try {
                 auto batch = std::make_unique<Batch::Impl>();
                 batch->calls =
-                    std::make_shared<api::TakenCalls>(impl_->load, impl_->memory, index, calls);
+                    std::make_shared<api::TakenCalls>(impl_->load, impl_->memory, lease, calls);
                 batch->count = calls.size();
                 return Batch(std::move(batch));
             } catch (const CorruptBytes& e) {

@@ -43,8 +43,8 @@ struct Worker::Impl {
     void close() noexcept;
     void go_on(const Use& use, const char* operation);
     void require_current(const Use& use, const char* operation) const;
-    // This process works here: it has a place of its own. Its index. REQUIRES: a Use.
-    std::size_t ensure_lease();
+    // This process works here: it has a place of its own. REQUIRES: a Use.
+    std::shared_ptr<api::ServiceLease> ensure_lease();
     void set_lease(std::shared_ptr<api::ServiceLease> lease) { lease_ = std::move(lease); }
 
  private:

@@ -51,6 +51,22 @@ int hex_digit(char c) {
 
 }  // namespace
 
+std::string made_utf8(std::string_view text) {
+    std::string out;
+    out.reserve(text.size());
+    while (!text.empty()) {
+        const std::size_t length = utf8_length(text);
+        if (length == 0) {
+            out += '?';
+            text.remove_prefix(1);
+            continue;
+        }
+        out += text.substr(0, length);
+        text.remove_prefix(length);
+    }
+    return out;
+}
+
 bool is_plain_utf8(std::string_view text) {
     for (std::size_t at = 0; at < text.size();) {
         const std::size_t length = utf8_length(text.substr(at));

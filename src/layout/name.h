@@ -12,6 +12,8 @@ namespace ndshare::layout {
 inline constexpr std::size_t kNameBytesMax = 200;
 inline constexpr std::size_t kFullNameBytesMax = 301;  // namespace of 100, "/", name
 
+// Another's text, with a question mark for each byte that is no UTF-8.
+std::string made_utf8(std::string_view text);
 // UTF-8 without control characters.
 bool is_plain_utf8(std::string_view text);
 

@@ -10,6 +10,7 @@ namespace ndshare::sync {
 struct WaitingCall {
     std::size_t slot = 0;
     std::uint64_t word = 0, order = 0, submitted_ns = 0, shape_key = 0;
+    std::uint64_t deadline_ns = 0;  // 0: none
 };
 
 // Whose turn it is: the least tag, the earlier one of two.

@@ -156,7 +156,7 @@ class RequestPool {
             }
             out.push_back({slot, word, ground_.load_relaxed(line.order),
                            ground_.load_relaxed(line.submitted_ns),
-                           ground_.load_relaxed(line.shape_key)});
+                           ground_.load_relaxed(line.shape_key), deadline});
         }
     }
 

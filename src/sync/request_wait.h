@@ -48,6 +48,7 @@ class WorkWait {
     }
 
  private:
+    static constexpr std::uint64_t kHoldMinNs = 1'000;
     // now: also a batch that could still grow.
     bool look(bool now, std::vector<WaitingCall>& calls) {
         hold_ns_ = 0;
@@ -57,11 +58,18 @@ class WorkWait {
         choose_batch(calls, wish_.size_max);
         if (calls.empty()) return false;
         if (!now && wish_.delay_max_ns > 0 && calls.size() < wish_.size_max) {
-            std::uint64_t oldest = clock;
-            for (const auto& call : calls) oldest = std::min(oldest, call.submitted_ns);
-            const auto waited = static_cast<std::int64_t>(clock - oldest);
-            if (waited < wish_.delay_max_ns) {
-                hold_ns_ = wish_.delay_max_ns - waited;
+            // At most half of what a call has until its deadline: the rest is for its computation.
+            auto until = std::uint64_t{0} - 1;
+            for (const auto& call : calls) {
+                until = std::min(
+                    until, call.submitted_ns + static_cast<std::uint64_t>(wish_.delay_max_ns));
+                if (call.deadline_ns > call.submitted_ns) {
+                    until = std::min(
+                        until, call.submitted_ns + (call.deadline_ns - call.submitted_ns) / 2);
+                }
+            }
+            if (until > clock && until - clock > kHoldMinNs) {
+                hold_ns_ = static_cast<std::int64_t>(until - clock);
                 return false;
             }
         }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typer
 
 from ndshare import __version__
-from ndshare.cli import doctor, hz, info, ls, tail, top, unlink
+from ndshare.cli import doctor, hz, info, ls, serve, tail, top, unlink
 from ndshare.demo import app as demo
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command("info")(info.info)
 app.command("hz")(hz.hz)
 app.command("tail")(tail.tail)
 app.command("top")(top.top)
+app.command("serve")(serve.serve)
 app.command("unlink")(unlink.unlink)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
