@@ -52,7 +52,8 @@ class Launch:
         self.preparation = preparation
         self.path = ":".join(path or str(Path.cwd()) for path in sys.path)
         self.environment = dict(os.environ)
-        self.flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+        flags_of: Any = subprocess
+        self.flags: list[str] = flags_of._args_from_interpreter_flags()
 
 
 class WorkerProcess:

@@ -214,9 +214,7 @@ class Command:
 
     def until(self, pattern: str, count: int = 1) -> list[str]:
         """What the pattern's group found, when it was there so often."""
-        return until(
-            lambda: len(found := re.findall(pattern, self.text)) >= count and found  # type: ignore[arg-type]
-        )
+        return until(lambda: len(found := re.findall(pattern, self.text)) >= count and found)
 
     def ended(self) -> int:
         code = self.process.wait(WAIT_SECONDS)
