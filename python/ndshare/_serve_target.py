@@ -53,8 +53,9 @@ class Service:
             model: Any = self.found()
         except (Exception, SystemExit) as error:
             raise remote(self.name, f"{self.found.__qualname__}() raised", error) from None
-        if not callable(model):
-            raise refused(self.name, f"{self.found.__qualname__} has no __call__", TypeError)
+        if not callable(model) and not hasattr(model, "on_batch"):
+            text = f"{self.found.__qualname__} has neither __call__ nor on_batch"
+            raise refused(self.name, text, TypeError)
         made: Callable[..., Any] = model
         return made
 

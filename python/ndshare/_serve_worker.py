@@ -24,10 +24,18 @@ from typing import Any
 
 from ndshare._errors import Error
 from ndshare._serve_target import Plan, Service, refused, remote, resolve
-from ndshare._service import Worker
+from ndshare._service import OnBatch, Worker
 
 ORPHAN_SECONDS = 10.0
 """A worker without a supervisor has so long to finish its batch: nobody else would end it."""
+
+
+class _Batchwise:
+    """A model of whole batches."""
+
+    def __init__(self, on_batch: Callable[..., Any], max_batch_size: int) -> None:
+        self.on_batch = on_batch
+        self.max_batch_size = max_batch_size
 
 
 class Draining:
@@ -48,20 +56,25 @@ class Draining:
         if not self._is_computing:
             self._worker.close()
 
-    def around(self, model: Callable[..., Any]) -> Callable[..., Any]:
+    def around(self, model: Any) -> Callable[..., Any] | OnBatch:
         """The model, with the flag kept."""
 
-        def compute(*arrays: Any) -> Any:
-            self._is_computing = True
-            try:
-                return model(*arrays)
-            finally:
-                self._is_computing = False
-                if self._is_asked:
-                    self._worker.close()  # what was taken may still be answered
+        def kept(function: Callable[..., Any]) -> Callable[..., Any]:
+            def compute(*arrays: Any) -> Any:
+                self._is_computing = True
+                try:
+                    return function(*arrays)
+                finally:
+                    self._is_computing = False
+                    if self._is_asked:
+                        self._worker.close()  # what was taken may still be answered
 
-        compute.__qualname__ = getattr(model, "__qualname__", type(model).__qualname__)
-        return compute
+            compute.__qualname__ = getattr(function, "__qualname__", type(function).__qualname__)
+            return compute
+
+        if hasattr(model, "on_batch"):
+            return _Batchwise(kept(model.on_batch), getattr(model, "max_batch_size", 1))
+        return kept(model)
 
 
 def _keep_from_forks() -> None:

@@ -7,7 +7,7 @@ import operator
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, SupportsIndex, overload
+from typing import Any, Protocol, Self, SupportsIndex, overload
 
 from numpy.typing import ArrayLike, NDArray
 
@@ -92,6 +92,14 @@ class Batch(_core.BatchHandle):
     def __repr__(self) -> str:
         state = "" if self._open else "answered "
         return f"<{state}ndshare.Batch of {len(self)} calls of {self._name!r}>"
+
+
+class OnBatch(Protocol):
+    """What computes a whole batch in place, and may say how many calls it takes: max_batch_size."""
+
+    def on_batch(self, batch: Batch, /) -> object:
+        """Fills batch.outputs from batch.inputs."""
+        ...
 
 
 def _plan(fields: Mapping[str, SpecLike], what: str) -> list[tuple[str, tuple[Any, ...]]]:
@@ -222,7 +230,7 @@ class Worker(_core.WorkerHandle):
 
     def run(
         self,
-        fn: Callable[..., Any],
+        fn: Callable[..., Any] | OnBatch,
         *,
         max_batch_size: int | None = None,
         max_delay: float = 0.0,
@@ -231,7 +239,19 @@ class Worker(_core.WorkerHandle):
 
         With max_batch_size the arrays have a leading batch axis, without it fn gets one call's. A
         result that does not fit the outputs is an error of the call, not of the worker.
+
+        An fn with a method on_batch gets fn.on_batch(batch) instead: it fills batch.outputs in
+        place, and the batch is answered when it returns, unless it did so itself. Without
+        max_batch_size it is fn.max_batch_size then, where fn has one, else 1.
         """
+        on_batch = getattr(fn, "on_batch", None)
+        if on_batch is not None:
+            size = getattr(fn, "max_batch_size", 1) if max_batch_size is None else max_batch_size
+            self._run_batches(on_batch, size, max_delay)
+            return
+        if not callable(fn):
+            text = f"run takes a function, or an object with on_batch, got {fn!r}"
+            raise said("run", self.name, TypeError(text))
         one = max_batch_size is None
         for batch in self.batches(1 if max_batch_size is None else max_batch_size, max_delay):
             try:
@@ -242,6 +262,19 @@ class Worker(_core.WorkerHandle):
                 batch._store(value, one)
                 batch._reply()
             except Exception as error:
+                batch.fail(error)
+
+    def _run_batches(
+        self, on_batch: Callable[[Batch], object], max_batch_size: int, max_delay: float
+    ) -> None:
+        for batch in self.batches(max_batch_size, max_delay):
+            try:
+                on_batch(batch)
+                if batch._open:
+                    batch.reply()
+            except Exception as error:
+                if not batch._open:  # nobody is left who could be told
+                    raise
                 batch.fail(error)
 
     def __enter__(self) -> Self:

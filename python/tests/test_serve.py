@@ -117,7 +117,7 @@ def test_a_main_program_without_its_guard_is_told_so(
         ("{}:Absent", ValueError, "has no attribute 'Absent'"),
         ("{}:Outer.Absent", ValueError, "Outer has no attribute 'Absent'"),
         ("{}:number", TypeError, "is not callable"),
-        ("{}:NoCall", TypeError, "NoCall has no __call__"),
+        ("{}:NoCall", TypeError, "NoCall has neither __call__"),
         ("{}:Nameless", ValueError, "has no attribute 'name', and no name= was given"),
         ("{}:BadSpecs", TypeError, r"a field is a Spec or \(shape, dtype\)"),
         ("{}:Broken", ndshare.RemoteError, r"Broken\(\) raised\n(.*\n)*OSError: no such weights"),
