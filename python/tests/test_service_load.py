@@ -1,0 +1,98 @@
+"""A service with many who take part, and for long: nothing is mixed up, nothing grows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Script = Callable[..., str]
+
+
+def test_128_clients_and_16_workers_come_and_go(script: Script) -> None:
+    said = script("""
+        import os, signal, ndshare
+
+        SPECS = {"inputs": {"x": ((3,), "i8")}, "outputs": {"y": ((), "i8")}}
+
+        def work(share):  # leaves after so many batches; another one comes
+            with ndshare.Worker("crowd", **SPECS, retries=15) as worker:
+                for number, batch in enumerate(worker.batches(4), 1):
+                    batch.outputs["y"][:] = batch.inputs["x"].sum(axis=1)
+                    if number == share:
+                        batch.reply()
+                        return
+
+        def ask(me):
+            clients = [ndshare.Client("crowd") for _ in range(8)]
+            for k in range(10):
+                calls = [c.submit((me, n, k), timeout=100) for n, c in enumerate(clients)]
+                for n, call in enumerate(calls):
+                    assert call.result() == me + n + k, (me, n, k)
+
+        def start(job, argument):
+            pid = os.fork()
+            if pid:
+                return pid
+            try:
+                job(argument)
+                os._exit(0)
+            except BaseException as error:
+                print(type(error), error, flush=True)
+                os._exit(1)
+
+        holder = ndshare.Client("crowd")
+        workers = {start(work, 20 + k) for k in range(16)}
+        clients = {start(ask, me) for me in range(16)}
+        seen = 0
+        while clients:
+            pid, status = os.wait()
+            assert status == 0, (pid, status)
+            if pid in workers:
+                workers.remove(pid)
+                workers.add(start(work, 50))
+            clients.discard(pid)
+            seen = max(seen, ndshare.info("crowd").counters["clients"])
+        assert holder.worker_count > 0  # attached: it keeps the memory
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        print(seen, ndshare.info("crowd").counters["free"])
+    """)
+    seen, free = map(int, said.split())
+    assert seen >= 9 and free == 64
+
+
+def test_many_calls_let_nothing_grow(script: Script) -> None:
+    said = script("""
+        import os, threading, ndshare
+
+        SPECS = {"inputs": {"x": ((3,), "i8")}, "outputs": {"y": ((), "i8")}}
+        pid = os.fork()
+        if pid == 0:
+            with ndshare.Worker("long", **SPECS, slots=4) as worker:
+                worker.run(lambda x: x.sum(axis=1), max_batch_size=4)
+
+        def look():
+            with open("/proc/self/statm") as file:
+                pages = int(file.read().split()[1])
+            return len(os.listdir("/proc/self/fd")), pages
+
+        def ask(count):
+            for k in range(count):
+                assert client((k, 1, 1), timeout=100) == k + 2
+                if k % 7 == 0:
+                    frame = client.submit((k, 0, 0), timeout=100).frame()
+                    assert frame.array == k
+                if k % 11 == 0:
+                    client.submit((k, 0, 0), timeout=100)  # dropped
+
+        client = ndshare.Client("long")
+        ask(2000)
+        files, pages = look()
+        ask(20000)
+        later = look()
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+        assert later[0] == files, (files, later)
+        assert later[1] - pages < 200, (pages, later)
+    """)
+    assert said == ""
