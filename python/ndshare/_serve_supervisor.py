@@ -211,7 +211,7 @@ class Supervisor:
             return
         try:
             place.current = self._launch_process()
-        except OSError as error:  # no process, no descriptor, no memory
+        except (OSError, RuntimeError, MemoryError) as error:  # no process, thread, descriptor
             log.warning("%s: no worker could be started: %s", self.label, error)
             if self.name is None:
                 self._give_up(error)
@@ -238,7 +238,8 @@ class Supervisor:
         log.info("worker %d: ready", process.pid)
         if self.name is None:
             self.name = value
-            self._is_served.set_result(None)
+            if not self._is_stopping:  # else wait_ready() says what went wrong
+                self._is_served.set_result(None)
             if self._stuck is not None and not self._is_stopping:
                 self._look_at = time.monotonic() + self._look_seconds()
             self._begin_next_reload()
@@ -359,7 +360,7 @@ class Supervisor:
         place.restart_at = None  # the fresh one comes now
         try:
             place.incoming = self._launch_process()
-        except OSError as error:
+        except (OSError, RuntimeError, MemoryError) as error:
             self._keep_old(place, error)
 
     def _take_place(self, place: _Place) -> None:

@@ -154,6 +154,9 @@ def _portable(error: Exception, label: str) -> Exception:
 
 def main(descriptor: int, supervisor: int) -> None:
     """Entry point of the process."""
+    # A program that blocks or ignores SIGTERM hands that down; here it means: drain.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     os.set_inheritable(descriptor, False)  # children of the model shall not hold it

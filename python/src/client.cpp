@@ -95,13 +95,15 @@ struct PyCall {
         assign(0, value);
     }
     void end_views() {
-        for (auto* list : {&views, &former}) {
+        // Taken out first: letting go of a view may give the GIL away, and another thread may ask
+        // for one meanwhile.
+        const auto gone = std::exchange(views, std::vector<nb::object>(call.input_count()));
+        const auto gone_before = std::exchange(former, {});
+        for (const auto* list : {&gone, &gone_before}) {
             for (const nb::object& view : *list) {
                 if (view.is_valid()) make_readonly(view);
             }
-            list->clear();
         }
-        views.resize(call.input_count());
     }
     void submit(nb::object timeout) {
         const Timeout limit = to_timeout(timeout, "call", call.name());

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "convert.h"
@@ -100,11 +101,14 @@ struct PyLoan {
     void finish(bool publish) {
         Loan& l = get("publish");
         // Whatever happens now, the memory is no longer the caller's to fill.
-        for (auto* list : {&views, &former}) {
+        // Taken out first: letting go of a view may give the GIL away, and another thread may ask
+        // for one meanwhile.
+        const auto gone = std::exchange(views, std::vector<nb::object>(l.field_count()));
+        const auto gone_before = std::exchange(former, {});
+        for (const auto* list : {&gone, &gone_before}) {
             for (const nb::object& view : *list) {
                 if (view.is_valid()) make_readonly(view);
             }
-            list->clear();
         }
         if (!publish) {
             l.discard();

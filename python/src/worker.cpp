@@ -95,7 +95,18 @@ struct PyBatch {
                                std::string(batch.output_name(k)));
         }
         if (!spec.maxshape.empty()) resize(each, batch.output_name(k));
-        copy_to(batch.output_at(k), given);
+        // Call by call: where the whole batch has no one place, each call has its own.
+        for (std::size_t i = 0; i < batch.size(); ++i) {
+            if (batch.size() == 1) {
+                copy_to(batch.output_at(k), given);
+                return;
+            }
+            const Batch one = batch.slice(i, 1);
+            if (!one.is_open()) continue;  // its answer stays
+            const FieldView field = one.output_at(k);
+            std::memcpy(const_cast<std::byte*>(field.data), data_of(given) + i * field.nbytes,
+                        field.nbytes);
+        }
     }
     void end_views() {
         for (auto* list : {&output_views, &former}) {

@@ -81,7 +81,9 @@ void Call::Impl::require_loaned(const char* operation) const {
 
 void Call::Impl::give_slot_back(Phase then) noexcept {
     phase = then;
-    if (is_ours()) client->under_way.fetch_sub(1);
+    if (!is_ours()) return;
+    client->under_way.fetch_sub(1);
+    seat.memory->ends().tell_room();  // a thread of this client may have waited for its share
 }
 
 void Call::Impl::discard() noexcept {
@@ -144,7 +146,16 @@ void Call::Impl::abandon(Outcome what) {
 void Call::Impl::look() {
     if (phase != Phase::pending) return;
     const ServiceMemory& m = *seat.memory;
-    const std::uint64_t word = m.pool().look(held.slot);
+    std::uint64_t word = m.pool().look(held.slot);
+    if (sync::request_kind(word) == RequestKind::running) {
+        // Also one who only asks whether it is done learns of a dead worker.
+        const std::int64_t now = platform::monotonic_ns();
+        if (now - settled_ns_ >= sync::kAskPeriodNs) {
+            settled_ns_ = now;
+            m.pool().settle(held.slot);
+            word = m.pool().look(held.slot);
+        }
+    }
     if (sync::ticket_of(word) != sync::ticket_of(held.word)) {
         throw CorruptBytes("the slot of a call is another's");
     }
@@ -169,6 +180,9 @@ void Call::Impl::look() {
             m.pool().collect(held);
             decide(Outcome::timed_out);
             return;
+        case RequestKind::free:
+        case RequestKind::filling:
+            throw CorruptBytes("a call that is under way has no state");
         default:
             break;
     }
@@ -190,6 +204,7 @@ Outcome Call::Impl::known() const {
 }
 
 Outcome Call::Impl::wait(Timeout timeout) {
+    if (!is_ours()) return Outcome::cancelled;
     std::int64_t left_ns = timeout.count();
     {
         const std::lock_guard lock(mutex_);
@@ -249,6 +264,8 @@ bool Call::Impl::cancel_now() noexcept {
     if (!in_time) seat.memory->pool().collect(held);
     decide(Outcome::cancelled);
     sync::Ground::wake_all(seat.memory->control.state(held.slot));  // threads that wait for it
+    const std::lock_guard bells(api::bells_mutex());
+    if (bell_ && bell_process_ == platform::identity().pid) bell_->ring();
     return in_time;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <utility>
 
 #include "api/attrs.h"
 #include "api/interrupt.h"
@@ -9,6 +10,7 @@
 #include "api/stream_memory.h"
 #include "base/check.h"
 #include "platform/folder_watch.h"
+#include "sync/bells.h"
 #include "sync/request_wait.h"
 
 namespace ndshare {
@@ -60,8 +62,9 @@ Client::Impl::Use::Use(Impl& impl, const char* operation) : impl_(impl) {
 
 void Client::Impl::leave() noexcept {
     if (!gate.leave()) return;
+    Seat former;  // let go of without the mutex: the last one passes the name on, which may wait
     const std::lock_guard lock(mutex_);
-    detach();
+    former = detach();
 }
 
 void Client::Impl::close() noexcept {
@@ -74,6 +77,7 @@ void Client::Impl::close() noexcept {
             for (std::size_t slot = 0; slot < seat_.memory->control.slot_count(); ++slot) {
                 sync::Ground::wake_all(seat_.memory->control.state(slot));
             }
+            sync::ring_armed(seat_.memory->control.common());
         }
     }
     leave();
@@ -85,9 +89,9 @@ void Client::Impl::require_open(const char* operation) const {
 }
 
 // Calls that are kept know the place still; nobody need count this client any more.
-void Client::Impl::detach() noexcept {
+Client::Impl::Seat Client::Impl::detach() noexcept {
     if (seat_.lease) seat_.lease->let_go();
-    seat_ = {};
+    return std::exchange(seat_, {});
 }
 
 // REQUIRES: mutex_.
@@ -113,10 +117,11 @@ bool Client::Impl::leads_elsewhere(const ServiceMemory& memory) {
 }
 
 Client::Impl::Seat Client::Impl::seat() {
+    Seat former;  // as in leave()
     const std::lock_guard lock(mutex_);
     if (seat_.memory) {
         seat_.memory->segment->require_attached();
-        if (leads_elsewhere_locked(*seat_.memory)) detach();
+        if (leads_elsewhere_locked(*seat_.memory)) former = detach();
     }
     if (!seat_.memory) {
         std::optional<api::Found> found;

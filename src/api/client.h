@@ -66,7 +66,7 @@ struct Client::Impl {
 
  private:
     bool leads_elsewhere_locked(const api::ServiceMemory& memory);
-    void detach() noexcept;
+    Seat detach() noexcept;
 
     api::ForkMutex mutex_;
     Seat seat_;
@@ -82,7 +82,9 @@ struct Call::Impl final : api::Awaited, std::enable_shared_from_this<Call::Impl>
     ~Impl() override;
 
     enum class Phase { loaned, pending, answered, failed, gone };
-    bool is_ours() const { return owner == seat.memory->segment->owner(); }
+    bool is_ours() const {
+        return owner == seat.memory->segment->owner() && !seat.memory->segment->is_lost();
+    }
     void require_loaned(const char* operation) const;
     void submit(Timeout timeout);
     void discard() noexcept;
@@ -125,6 +127,7 @@ struct Call::Impl final : api::Awaited, std::enable_shared_from_this<Call::Impl>
     // Guards what was decided; never held over a sleep. Not taken in a forked child, whose call
     // this is not.
     std::mutex mutex_;
+    std::int64_t settled_ns_ = 0;
     std::unique_ptr<api::HandleBell> bell_;  // under api::bells_mutex()
     std::uint32_t bell_process_ = 0;
 };

@@ -1,6 +1,7 @@
 #include "api/service_memory.h"
 
 #include "api/stream_memory.h"
+#include "api/views.h"
 #include "base/check.h"
 
 namespace ndshare::api {
@@ -55,6 +56,17 @@ ServiceLease::~ServiceLease() { let_go(); }
 void ServiceLease::let_go() noexcept {
     if (is_gone_.exchange(true)) return;
     if (is_here() && !memory_->segment->is_lost()) memory_->ends().let_go(index_, owner_);
+}
+
+bool has_good_shapes(const ServiceMemory& memory, std::size_t slot) {
+    try {
+        std::vector<std::int64_t> extents;
+        read_extents(memory.plan.inputs, memory.bytes, slot * memory.plan.extras_stride_bytes,
+                     extents);
+        return true;
+    } catch (const CorruptBytes&) {
+        return false;
+    }
 }
 
 std::shared_ptr<ServiceMemory> attach_service(Found&& found) {

@@ -71,6 +71,8 @@ class ServiceLease {
     std::uint64_t owner_ = 0;
 };
 
+// The extents that a client wrote are within its fields'.
+bool has_good_shapes(const ServiceMemory& memory, std::size_t slot);
 // Attaches what a name leads to. nullptr: it has just gone. Errors: Invalid (it is no service).
 std::shared_ptr<ServiceMemory> attach_service(Found&& found);
 

@@ -55,7 +55,8 @@ TakenCalls::TakenCalls(std::shared_ptr<WorkLoad> load, std::shared_ptr<const Ser
         }
     }
     for (const auto& field : memory_->plan.results) {
-        outputs_.insert(outputs_.end(), calls.size(), {field.shape, !field.variable, nullptr});
+        outputs_.insert(outputs_.end(), calls.size(),
+                        {field.shape, !field.variable, nullptr, false});
     }
     inputs_.resize(memory_->plan.inputs.size());
     is_gathered_ = !side_by_side;
@@ -113,6 +114,7 @@ const std::byte* TakenCalls::input(std::size_t f, std::size_t begin, std::size_t
     const layout::Field& field = memory_->plan.inputs[f];
     shape.assign(1, static_cast<std::int64_t>(count));
     shape.insert(shape.end(), input_shapes_[f].begin(), input_shapes_[f].end());
+    if (count == 0) return memory_->at(field, 0);
     if (inputs_[f]) return inputs_[f].get() + begin * bytes_of(field, input_shapes_[f]);
     return memory_->at(field, calls_[begin].held.slot);
 }
@@ -126,6 +128,7 @@ bool TakenCalls::are_together(std::size_t begin, std::size_t count, std::size_t 
 }
 
 std::byte* TakenCalls::output(std::size_t f, std::size_t begin, std::size_t count, Shape& shape) {
+    require_ours();
     const std::lock_guard lock(mutex_);
     const layout::Field& field = memory_->plan.results[f];
     if (count == 0) {
@@ -137,7 +140,7 @@ std::byte* TakenCalls::output(std::size_t f, std::size_t begin, std::size_t coun
     shape.assign(1, static_cast<std::int64_t>(count));
     shape.insert(shape.end(), first.shape.begin(), first.shape.end());
     const std::size_t bytes = bytes_of(field, first.shape);
-    bool is_one_piece = true, is_in_pool = true;
+    bool is_one_piece = true, is_in_pool = true, was_viewed = false;
     for (std::size_t k = 0; k < count; ++k) {
         const Output& one = output_of(f, begin + k);
         if (one.shape != first.shape) {
@@ -147,10 +150,17 @@ std::byte* TakenCalls::output(std::size_t f, std::size_t begin, std::size_t coun
         is_one_piece &= one.apart != nullptr && one.apart == first.apart + k * bytes;
         // What was answered is its caller's: whatever is stored from now on goes elsewhere.
         is_in_pool &= one.apart == nullptr && calls_[begin + k].open;
+        was_viewed |= one.was_viewed && calls_[begin + k].open;
     }
+    for (std::size_t k = 0; k < count; ++k) output_of(f, begin + k).was_viewed = true;
     if (is_one_piece) return first.apart;
     if (is_in_pool && are_together(begin, count, bytes, field)) {
         return memory_->at(field, calls_[begin].held.slot);
+    }
+    if (was_viewed) {  // what is stored through that view must be the answer
+        throw Invalid("\"" + field.name +
+                      "\" was given out for single calls, which are not neighbours; fill "
+                      "batch[i].outputs");
     }
     apart_.push_back(make_aligned(std::max<std::size_t>(bytes * count, 1)));
     std::byte* const made = apart_.back().get();
@@ -166,9 +176,11 @@ std::byte* TakenCalls::output(std::size_t f, std::size_t begin, std::size_t coun
 }
 
 void TakenCalls::resize(std::size_t f, std::size_t begin, std::size_t count, const Shape& shape) {
+    require_ours();
     const std::lock_guard lock(mutex_);
     require_resizable(memory_->plan.results[f], memory_->results[f].second, shape);
-    for (std::size_t k = begin; k < begin + count; ++k) output_of(f, k) = {shape, true, nullptr};
+    for (std::size_t k = begin; k < begin + count; ++k)
+        output_of(f, k) = {shape, true, nullptr, false};
 }
 
 void TakenCalls::require_shapes(std::size_t begin, std::size_t count) const {
@@ -202,19 +214,31 @@ void TakenCalls::require_ours() const {
     throw Invalid("this batch was taken before fork(); the parent answers it");
 }
 
+// false: its state is not ours any more. The others are answered all the same.
+bool TakenCalls::finish(std::size_t k, RequestKind kind) {
+    try {
+        (void)memory_->pool().finish(calls_[k].held, kind);
+        return true;
+    } catch (const CorruptBytes&) {
+        return false;
+    }
+}
+
 std::size_t TakenCalls::answer(std::size_t begin, std::size_t count) {
     require_ours();
     const std::lock_guard lock(mutex_);
     require_shapes(begin, count);
     std::size_t done = 0;
+    bool wrong = false;
     for (std::size_t k = begin; k < begin + count; ++k) {
         if (!calls_[k].open) continue;
         deliver(k);
         calls_[k].open = false;
         ++done;
-        (void)memory_->pool().finish(calls_[k].held, RequestKind::answered);
+        wrong |= !finish(k, RequestKind::answered);
     }
     if (done > 0) note_over(done, false);
+    if (wrong) throw CorruptBytes("a call that this worker has is another's");
     return done;
 }
 
@@ -229,6 +253,7 @@ std::size_t TakenCalls::fail(std::size_t begin, std::size_t count, std::string_v
         text = text.substr(0, half) + gap + text.substr(text.size() - half);
     }
     std::size_t done = 0;
+    bool wrong = false;
     for (std::size_t k = begin; k < begin + count; ++k) {
         if (!calls_[k].open) continue;
         const std::size_t slot = calls_[k].held.slot;
@@ -238,14 +263,15 @@ std::size_t TakenCalls::fail(std::size_t begin, std::size_t count, std::string_v
                                static_cast<std::uint32_t>(text.size()));
         calls_[k].open = false;
         ++done;
-        (void)memory_->pool().finish(calls_[k].held, RequestKind::failed);
+        wrong |= !finish(k, RequestKind::failed);
     }
     if (done > 0) note_over(done, true);
+    if (wrong) throw CorruptBytes("a call that this worker has is another's");
     return done;
 }
 
 bool TakenCalls::is_open(std::size_t begin, std::size_t count) {
-    if (owner_ != memory_->segment->owner()) return false;
+    if (owner_ != memory_->segment->owner() || memory_->segment->is_lost()) return false;
     const std::lock_guard lock(mutex_);
     return std::any_of(calls_.begin() + static_cast<std::ptrdiff_t>(begin),
                        calls_.begin() + static_cast<std::ptrdiff_t>(begin + count),

@@ -58,6 +58,7 @@ class TakenCalls {
                       const layout::Field& field) const;
     void require_shapes(std::size_t begin, std::size_t count) const;
     void deliver(std::size_t k);
+    bool finish(std::size_t k, sync::RequestKind kind);
     void note_over(std::size_t count, bool failed);
     void give_back_open() noexcept;
 
@@ -78,6 +79,7 @@ class TakenCalls {
         Shape shape;
         bool has_shape = true;       // false: with maxshape, and nobody has said it yet
         std::byte* apart = nullptr;  // where it is filled, when that is not in its slot
+        bool was_viewed = false;     // somebody may store through what output() said
     };
     Output& output_of(std::size_t field, std::size_t k) {
         return outputs_[field * calls_.size() + k];

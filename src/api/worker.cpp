@@ -18,6 +18,8 @@ namespace {
 using api::in_operation;
 using api::ServiceMemory;
 
+constexpr std::int64_t kSettlePeriodNs = 100'000'000;
+
 struct Wanted {
     const Fields* inputs = nullptr;  // nullptr: whatever is there
     const Fields* outputs = nullptr;
@@ -216,6 +218,15 @@ void Worker::Impl::go_on(const Use& use, const char* operation) {
     use.memory().pool().settle_all();  // what the dead left, for whoever it concerns
 }
 
+// A worker that never sleeps looks after the dead as well.
+void Worker::Impl::settle_now_and_then(const Use& use) {
+    const std::int64_t now = platform::monotonic_ns();
+    // Relaxed: two threads of one handle may both look.
+    if (now - settled_ns.load(std::memory_order_relaxed) < kSettlePeriodNs) return;
+    settled_ns.store(now, std::memory_order_relaxed);
+    use.memory().pool().settle_all();
+}
+
 // ---- working ------------------------------------------------------------------------------------
 
 namespace {
@@ -226,6 +237,14 @@ void refuse(const ServiceMemory& m, const sync::WaitingCall& call, std::string_v
     sync::Atomics::store_relaxed(m.control.line(call.slot).error_bytes,
                                  static_cast<std::uint32_t>(bytes));
     (void)m.pool().finish({call.slot, call.word}, sync::RequestKind::failed);
+}
+// why: its client is told; nullptr: it goes to another worker.
+void let_go(const ServiceMemory& m, const sync::WaitingCall& call, const char* why) noexcept {
+    try {
+        why != nullptr ? refuse(m, call, why) : m.pool().redeliver({call.slot, call.word});
+    } catch (const std::exception&) {
+        // Its state was overwritten by somebody: nothing that we could do is right.
+    }
 }
 }  // namespace
 
@@ -240,6 +259,7 @@ std::optional<Batch> Worker::get(const BatchOptions& options, Timeout timeout) {
         impl_->require_current(use, "get");
         auto lease = impl_->ensure_lease();
         const ServiceMemory& m = use.memory();
+        impl_->settle_now_and_then(use);
         sync::Patience patience(timeout.count(), impl_->spin, [&] { impl_->go_on(use, "get"); });
         sync::WorkWait<sync::Ground> wait(
             m.control, m.segment->ground(), m.segment->owner(),
@@ -255,10 +275,12 @@ std::optional<Batch> Worker::get(const BatchOptions& options, Timeout timeout) {
                 batch->count = calls.size();
                 return Batch(std::move(batch));
             } catch (const CorruptBytes& e) {
-                // What a client wrote concerns its calls, not this worker.
-                for (const auto& call : calls) refuse(m, call, e.what());
+                // What a client wrote concerns its calls, not this worker and not the others'.
+                for (const auto& call : calls) {
+                    let_go(m, call, api::has_good_shapes(m, call.slot) ? nullptr : e.what());
+                }
             } catch (...) {
-                for (const auto& call : calls) m.pool().redeliver({call.slot, call.word});
+                for (const auto& call : calls) let_go(m, call, nullptr);
                 throw;
             }
         }

@@ -27,6 +27,7 @@ struct Worker::Impl {
     const std::string full_name;
     sync::SpinBudget spin;
     api::Gate gate;
+    std::atomic<std::int64_t> settled_ns{0};
     std::shared_ptr<const api::ServiceMemory> memory;  // until the last one is out
 
     class Use {
@@ -42,6 +43,7 @@ struct Worker::Impl {
     void leave() noexcept;
     void close() noexcept;
     void go_on(const Use& use, const char* operation);
+    void settle_now_and_then(const Use& use);
     void require_current(const Use& use, const char* operation) const;
     // This process works here: it has a place of its own. REQUIRES: a Use.
     std::shared_ptr<api::ServiceLease> ensure_lease();

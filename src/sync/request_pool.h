@@ -61,7 +61,8 @@ class RequestPool {
 
     // Filled after all not.
     void give_back(const Held& held) {
-        ground_.store_release(control_.state(held.slot),
+        // SYNC(room): before the look whether somebody waits for a slot.
+        ground_.store_seq_cst(control_.state(held.slot),
                               request_in(held.word & kTicketMask, RequestKind::free));
         ends_.tell_room();
     }
@@ -223,6 +224,9 @@ class RequestPool {
         }
     }
 
+    // A worker that was woken, or may have been, goes without looking: another one may be asleep.
+    void tell_another_worker() { pass_on(); }
+
     // A worker's sleep: the count before its look, the flag, and the sleep on the count.
     std::uint32_t requests() const { return ground_.load_acquire(control_.service().requests); }
     // SYNC(requests): the flag first; a submission that did not see it changed the count before.
@@ -266,7 +270,7 @@ class RequestPool {
 
     bool holder_is_alive(std::uint64_t word) const {
         const std::size_t row = request_row(word);
-        if (row >= layout::kRowCount) throw CorruptBytes("a call's state names no peer");
+        if (row >= layout::kRowCount) return false;  // damaged: nobody has it
         // SYNC(row-epoch)
         const std::uint64_t epoch = ground_.load_acquire(control_.common().row(row).epoch);
         return (epoch & kRequestEpochMask) == request_epoch(word) &&

@@ -43,7 +43,12 @@ class WorkWait {
             std::int64_t slice = patience.next_slice_ns();
             if (hold_ns_ > 0) slice = std::min(slice, hold_ns_);
             ground_.sleep(word_, seen, slice);
-            patience.ask_whether_to_go_on();
+            try {
+                patience.ask_whether_to_go_on();
+            } catch (...) {
+                pool_.tell_another_worker();  // the wake may have been for a call
+                throw;
+            }
         }
     }
 
@@ -115,11 +120,12 @@ std::optional<Held> wait_for_slot(RequestPool<Ground> pool,
     for (bool first = true;; first = false) {
         const std::uint32_t room = ends.room();  // before the look: a change after it is noticed
         ends.need_room();
-        if (look() || patience.over()) return held;
+        if (look()) return held;
         if (first) {  // what the dead hold
             pool.settle_all();
             if (look()) return held;
         }
+        if (patience.over()) return held;
         ground.sleep(room_word, room, patience.next_slice_ns());
         patience.ask_whether_to_go_on();
     }
