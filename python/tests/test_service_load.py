@@ -23,6 +23,9 @@ def test_128_clients_and_16_workers_come_and_go(script: Script) -> None:
 
         def ask(me):
             clients = [ndshare.Client("crowd") for _ in range(8)]
+            assert all(c.worker_count >= 0 for c in clients)  # attached
+            os.write(here[1], b"x")
+            os.read(go[0], 1)  # until all are there
             for k in range(10):
                 calls = [c.submit((me, n, k), timeout=100) for n, c in enumerate(clients)]
                 for n, call in enumerate(calls):
@@ -39,10 +42,15 @@ def test_128_clients_and_16_workers_come_and_go(script: Script) -> None:
                 print(type(error), error, flush=True)
                 os._exit(1)
 
-        holder = ndshare.Client("crowd")
+        here, go = os.pipe(), os.pipe()
+        first = ndshare.Worker("crowd", **SPECS, retries=15)  # takes nothing: the service is there
         workers = {start(work, 20 + k) for k in range(16)}
         clients = {start(ask, me) for me in range(16)}
-        seen = 0
+        there = 0
+        while there < 16:
+            there += len(os.read(here[0], 16))
+        seen = ndshare.info("crowd").counters["clients"]
+        os.write(go[1], b"x" * 16)
         while clients:
             pid, status = os.wait()
             assert status == 0, (pid, status)
@@ -50,15 +58,13 @@ def test_128_clients_and_16_workers_come_and_go(script: Script) -> None:
                 workers.remove(pid)
                 workers.add(start(work, 50))
             clients.discard(pid)
-            seen = max(seen, ndshare.info("crowd").counters["clients"])
-        assert holder.worker_count > 0  # attached: it keeps the memory
         for pid in workers:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
         print(seen, ndshare.info("crowd").counters["free"])
     """)
     seen, free = map(int, said.split())
-    assert seen >= 9 and free == 64
+    assert (seen, free) == (128, 64)
 
 
 def test_many_calls_let_nothing_grow(script: Script) -> None:
