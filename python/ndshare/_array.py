@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Union, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -15,7 +14,7 @@ from ndshare._bell import end_of, rung, until_look
 from ndshare._core import Writing
 from ndshare._dtype import as_dtype, text_of_dtype
 from ndshare._errors import Replaced, require_name, said
-from ndshare._handle import Handle
+from ndshare._handle import as_handle
 from ndshare._spec import ShapeLike, Spec, as_shape
 
 if TYPE_CHECKING:
@@ -93,17 +92,6 @@ class Array(_core.ArrayHandle[S]):
             self._saw(min(self.version, known))
             await rung(self, left)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        t: type[BaseException] | None,
-        e: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def __reduce__(self) -> tuple[Any, ...]:
         """Attaches again where it is unpickled."""
         if self.closed:
@@ -115,7 +103,7 @@ class Array(_core.ArrayHandle[S]):
         return f"<{state}ndshare.Array {self.name!r} {self.shape} {self.dtype}>"
 
 
-Handle.register(Array)
+as_handle(Array)
 
 
 def _reopen(name: str, full_name: str, writeable: bool, generation: int) -> Array[Any]:

@@ -42,3 +42,13 @@ class Handle(ABC):
         tb: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def as_handle(core_class: type) -> None:
+    """Makes a class over the C++ core a Handle, with what Handle has a body for.
+
+    It cannot be derived: a class that is bound in C++ has no further bases.
+    """
+    Handle.register(core_class)
+    for name in ("__enter__", "__exit__"):
+        setattr(core_class, name, getattr(Handle, name))

@@ -6,7 +6,6 @@ import asyncio
 import operator
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import Any, Protocol, Self, SupportsIndex, overload
 
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +14,7 @@ from ndshare import _core
 from ndshare._attrs import Attrs, Json, dump
 from ndshare._bell import end_of, rung, until_look
 from ndshare._errors import Closed, require_name, said
-from ndshare._handle import Handle
+from ndshare._handle import as_handle
 from ndshare._spec import ShapeLike, SpecLike, as_shape, as_spec
 from ndshare._stream import field_plan
 
@@ -277,17 +276,6 @@ class Worker(_core.WorkerHandle):
                     raise
                 batch.fail(error)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        t: type[BaseException] | None,
-        e: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def __reduce__(self) -> Any:
         raise TypeError("a worker cannot be pickled: make one where it works, by name")
 
@@ -408,17 +396,6 @@ class Client(_core.ClientHandle):
     def _refuse_attrs(self, change: Any) -> None:
         raise PermissionError(f'[attrs] "{self.name}": workers change a service\'s attrs')
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        t: type[BaseException] | None,
-        e: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def __reduce__(self) -> Any:
         if self.closed:
             raise said("pickle", self.name, ValueError("this client is closed"))
@@ -436,8 +413,8 @@ def _connect(name: str, spin: float | None, full_name: str) -> Client:
 
 
 Sequence.register(Batch)
-Handle.register(Worker)
-Handle.register(Client)
+as_handle(Worker)
+as_handle(Client)
 _core.set_batch_type(Batch)
 _core.set_call_type(Call)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
-from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -14,7 +13,7 @@ from ndshare._attrs import Attrs, Json, dump, load
 from ndshare._bell import end_of, rung, until_look
 from ndshare._dtype import as_dtype, text_of_dtype
 from ndshare._errors import Closed, EndOfStream, require_name, said
-from ndshare._handle import Handle
+from ndshare._handle import as_handle
 from ndshare._spec import ShapeLike, Spec, SpecLike, as_shape, as_spec
 
 
@@ -317,17 +316,6 @@ class Publisher(_core.PublisherHandle):
         """
         return Loan._of(self._loan(timeout), self.name)
 
-    def __exit__(
-        self,
-        t: type[BaseException] | None,
-        e: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __enter__(self) -> Self:
-        return self
-
     def __reduce__(self) -> tuple[Any, ...]:
         """Attaches again where it is unpickled, beside this one."""
         if self.closed:
@@ -439,17 +427,6 @@ class Subscriber(_core.SubscriberHandle):
             yield frame
             del frame
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        t: type[BaseException] | None,
-        e: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def __reduce__(self) -> tuple[Any, ...]:
         """Attaches again where it is unpickled, with a cursor of its own."""
         if self.closed:
@@ -471,7 +448,7 @@ def _subscribe_again(
 
 
 _core.set_frame_type(Frame)
-Handle.register(Publisher)
-Handle.register(Subscriber)
+as_handle(Publisher)
+as_handle(Subscriber)
 
 __all__ = ["Frame", "FrameRef", "Loan", "Publisher", "Subscriber"]
