@@ -5,6 +5,7 @@
 #include "api/book.h"
 #include "api/build.h"
 #include "api/interrupt.h"
+#include "api/look_at.h"
 #include "api/operation.h"
 #include "base/check.h"
 #include "base/fault.h"
@@ -417,13 +418,7 @@ std::string_view Publisher::name() const noexcept { return impl_->name; }
 std::string_view Publisher::full_name() const noexcept { return impl_->full_name; }
 bool Publisher::closed() const noexcept { return !impl_ || impl_->gate.closed(); }
 
-namespace {
-template <class Impl, class Look>
-auto look_at(const std::shared_ptr<Impl>& impl, Look look) {
-    const typename Impl::Use use(*impl, "look");
-    return look(use.memory());
-}
-}  // namespace
+using api::look_at;
 
 Fields Publisher::fields() const {
     return look_at(impl_, [](const StreamMemory& m) { return m.fields; });

@@ -1,5 +1,8 @@
 #include "api/service_memory.h"
 
+#include <algorithm>
+#include <cstring>
+
 #include "api/stream_memory.h"
 #include "api/views.h"
 #include "base/check.h"
@@ -41,6 +44,13 @@ ServiceMemory::ServiceMemory(std::shared_ptr<Segment> held)
         field.stride_bytes = 0;
     }
     copy_bytes = cursor.at();
+}
+
+void ServiceMemory::put_error(std::size_t slot, std::string_view text) const {
+    const std::size_t size = std::min<std::size_t>(text.size(), layout::kErrorBytes);
+    std::memcpy(error(slot), text.data(), size);
+    // Relaxed: published by the state.
+    sync::Atomics::store_relaxed(control.line(slot).error_bytes, static_cast<std::uint32_t>(size));
 }
 
 ServiceLease::ServiceLease(std::shared_ptr<const ServiceMemory> memory, std::uint32_t kind)

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "api/book.h"
 #include "api/segment.h"
@@ -36,6 +37,8 @@ struct ServiceMemory {
     std::byte* extents(const layout::Field& field, std::size_t slot) const {
         return bytes + field.shape_offset_bytes + slot * plan.extras_stride_bytes;
     }
+    // The text of a call that fails; what is beyond its room is cut. By its worker, before FAILED.
+    void put_error(std::size_t slot, std::string_view text) const;
     std::byte* error(std::size_t slot) const {
         return bytes + plan.error_offset_bytes + slot * plan.extras_stride_bytes;
     }

@@ -257,10 +257,7 @@ std::size_t TakenCalls::fail(std::size_t begin, std::size_t count, std::string_v
     for (std::size_t k = begin; k < begin + count; ++k) {
         if (!calls_[k].open) continue;
         const std::size_t slot = calls_[k].held.slot;
-        std::memcpy(memory_->error(slot), text.data(), text.size());
-        // Relaxed: published by the state.
-        Atomics::store_relaxed(memory_->control.line(slot).error_bytes,
-                               static_cast<std::uint32_t>(text.size()));
+        memory_->put_error(slot, text);
         calls_[k].open = false;
         ++done;
         wrong |= !finish(k, RequestKind::failed);

@@ -1,10 +1,9 @@
 #include "api/worker.h"
 
-#include <cstring>
-
 #include "api/attrs.h"
 #include "api/build.h"
 #include "api/interrupt.h"
+#include "api/look_at.h"
 #include "api/operation.h"
 #include "api/stream_memory.h"
 #include "base/check.h"
@@ -231,13 +230,10 @@ void Worker::Impl::settle_now_and_then(const Use& use) {
 
 namespace {
 void refuse(const ServiceMemory& m, const sync::WaitingCall& call, std::string_view why) {
-    const std::size_t bytes = std::min<std::size_t>(why.size(), layout::kErrorBytes);
-    std::memcpy(m.error(call.slot), why.data(), bytes);
-    // Relaxed: published by the state.
-    sync::Atomics::store_relaxed(m.control.line(call.slot).error_bytes,
-                                 static_cast<std::uint32_t>(bytes));
+    m.put_error(call.slot, why);
     (void)m.pool().finish({call.slot, call.word}, sync::RequestKind::failed);
 }
+
 // why: its client is told; nullptr: it goes to another worker.
 void let_go(const ServiceMemory& m, const sync::WaitingCall& call, const char* why) noexcept {
     try {
@@ -309,13 +305,7 @@ void Worker::run(const std::function<void(Batch&)>& fn, const BatchOptions& opti
 
 // ---- looking ------------------------------------------------------------------------------------
 
-namespace {
-template <class Impl, class Look>
-auto look_at(const std::shared_ptr<Impl>& impl, Look look) {
-    const typename Impl::Use use(*impl, "look");
-    return look(use.memory());
-}
-}  // namespace
+using api::look_at;
 
 int Worker::client_count() const {
     return look_at(impl_, [](const ServiceMemory& m) {
