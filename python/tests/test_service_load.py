@@ -94,7 +94,7 @@ def test_many_calls_let_nothing_grow(script: Script) -> None:
         client = ndshare.Client("long")
         ask(2000)
         files, pages = look()
-        ask(20000)
+        ask(100000)
         later = look()
         os.kill(pid, 9)
         os.waitpid(pid, 0)
@@ -102,3 +102,36 @@ def test_many_calls_let_nothing_grow(script: Script) -> None:
         assert later[1] - pages < 200, (pages, later)
     """)
     assert said == ""
+
+
+def test_submitting_ahead_needs_no_slots_for_answers(script: Script) -> None:
+    said = script("""
+        import os, ndshare
+
+        SPECS = {"inputs": {"x": ((3,), "i8")}, "outputs": {"y": ((), "i8")}}
+        pid = os.fork()
+        if pid == 0:
+            with ndshare.Worker("ahead", **SPECS, slots=2) as worker:
+                worker.run(lambda x: x.sum(axis=1), max_batch_size=2)
+
+        # Two clients of one process: each keeps what the other one waits for.
+        clients = [ndshare.Client("ahead"), ndshare.Client("ahead")]
+        calls = [c.submit((k, n, 0), timeout=30) for k in range(500) for n, c in enumerate(clients)]
+        dropped, cancelled, framed, *others = calls
+        assert dropped.done()
+        del dropped, calls[0]
+        assert cancelled.done() and not cancelled.cancel()
+        try:
+            cancelled.result()
+            raise SystemExit("an answer that was thrown away came")
+        except ndshare.Closed:
+            pass
+        with framed.frame() as frame:
+            assert frame.array == 1 and not frame.array.flags.writeable
+        got = [int(call.result()) for call in others]
+        assert got == [k + n for k in range(500) for n in range(2)][3:], got
+        print(ndshare.info("ahead").counters["free"])
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+    """)
+    assert said.split() == ["2"]

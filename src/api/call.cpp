@@ -109,6 +109,8 @@ void Call::Impl::submit(Timeout timeout) {
             key = (key ^ static_cast<std::uint64_t>(extent)) * 0x100000001b3ULL;
         }
     }
+    join(weak_from_this());
+    const std::lock_guard lock(mutex_);  // make_room() sees it loaned, or submitted
     const std::int64_t now = platform::monotonic_ns();
     const platform::Deadline deadline(timeout.count());
     deadline_ns = deadline.is_forever() ? 0 : std::max<std::int64_t>(now + deadline.left_ns(), 1);
@@ -198,7 +200,7 @@ void Call::Impl::look() {
 }
 
 Outcome Call::Impl::known() const {
-    if (was_given || phase == Phase::answered) return Outcome::answered;
+    if (was_given || copied_ || phase == Phase::answered) return Outcome::answered;
     if (phase == Phase::pending) return outcome_of_silence();
     return phase == Phase::failed ? outcome : Outcome::cancelled;
 }
@@ -254,6 +256,10 @@ bool Call::Impl::cancel_now() noexcept {
         outcome = Outcome::cancelled;
         give_slot_back(Phase::gone);
         return false;
+    }
+    if (copied_) {
+        copied_.reset();
+        outcome = Outcome::cancelled;
     }
     if (phase != Phase::pending) return false;
     if (!usable) {
@@ -326,7 +332,25 @@ Frame Call::Impl::result(Timeout timeout) {
     const std::lock_guard lock(mutex_);
     if (auto again = frame.lock()) return Frame::Impl::wrap(std::move(again));
     if (what != Outcome::answered) throw_outcome(what);
-    if (phase != Phase::answered) throw_let_go();
+    if (phase != Phase::answered && !copied_) throw_let_go();
+    std::shared_ptr<Frame::Impl> made = copied_ ? std::exchange(copied_, {}) : made_answer();
+    if (phase == Phase::answered) {
+        // Kept answers would stop the service some day: copies beyond this client's part.
+        if (client->kept.load() >= client->share(seat).kept) {
+            copy_answer(*made);
+        } else {
+            client->kept.fetch_add(1);
+            made->pinned = true;
+            phase = Phase::gone;
+        }
+    }
+    was_given = true;
+    frame = made;
+    return Frame::Impl::wrap(std::move(made));
+}
+
+// As it lies in its slot. REQUIRES: it came.
+std::shared_ptr<Frame::Impl> Call::Impl::made_answer() {
     const ServiceMemory& m = *seat.memory;
     auto origin = std::make_shared<KeptAnswer>(client, seat.memory, held);
     auto made = std::make_shared<Frame::Impl>(std::move(origin), client->name);
@@ -339,19 +363,26 @@ Frame Call::Impl::result(Timeout timeout) {
     made->steady_ns = now.monotonic_ns;
     api::read_extents(m.plan.results, m.bytes, held.slot * m.plan.extras_stride_bytes,
                       made->extents);
-    // Kept answers would stop the service some day: private copies beyond this client's part.
-    if (client->kept.load() >= client->share(seat).kept) {
-        made->copy_fields(m.copy_plan, m.copy_bytes);
-        m.pool().collect(held);
-        give_slot_back(Phase::gone);
-    } else {
-        client->kept.fetch_add(1);
-        made->pinned = true;
-        phase = Phase::gone;
+    return made;
+}
+
+void Call::Impl::copy_answer(Frame::Impl& answer) {
+    answer.copy_fields(seat.memory->copy_plan, seat.memory->copy_bytes);
+    seat.memory->pool().collect(held);
+    give_slot_back(Phase::gone);
+}
+
+void Call::Impl::make_room() noexcept {
+    if (!is_ours() || phase == Phase::gone) return;
+    try {
+        const std::lock_guard lock(mutex_);
+        look();
+        if (phase != Phase::answered) return;
+        auto answer = made_answer();
+        copy_answer(*answer);
+        copied_ = std::move(answer);
+    } catch (const std::exception&) {  // result() says what is wrong
     }
-    was_given = true;
-    frame = made;
-    return Frame::Impl::wrap(std::move(made));
 }
 
 // ---- waiting for several ------------------------------------------------------------------------

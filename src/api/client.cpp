@@ -204,7 +204,8 @@ Call Client::loan(Timeout timeout) {
             std::optional<sync::Held> held;
             try {
                 held = sync::wait_for_slot(m.pool(), m.ends(), m.control.words().room,
-                                           m.segment->ground(), m.segment->owner(), may, slots);
+                                           m.segment->ground(), m.segment->owner(), may,
+                                           api::SlotHolder::make_room_everywhere, slots);
             } catch (const Moved&) {
                 continue;
             }
@@ -225,8 +226,8 @@ Call Client::loan(Timeout timeout) {
             throw Error(Errc::timeout, "call", *impl_->name,
                         impl_->under_way.load() >= share
                             ? "this client has " + std::to_string(share) +
-                                  " calls under way already, its share of the slots; collect "
-                                  "answers, or give the service more slots"
+                                  " calls under way already, its share of the slots; wait "
+                                  "longer, or give the service more slots"
                             : std::string("every slot is in use; give the service more slots, or "
                                           "more workers"));
         }

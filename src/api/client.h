@@ -15,6 +15,7 @@
 #include "api/frame.h"
 #include "api/gate.h"
 #include "api/service_memory.h"
+#include "api/slot_holder.h"
 #include "ndshare/service.hpp"
 #include "sync/patience.h"
 
@@ -77,7 +78,7 @@ struct Client::Impl {
     Share share_;
 };
 
-struct Call::Impl final : api::Awaited, std::enable_shared_from_this<Call::Impl> {
+struct Call::Impl final : api::Awaited, api::SlotHolder, std::enable_shared_from_this<Call::Impl> {
     Impl(std::shared_ptr<Client::Impl> client, Client::Impl::Seat seat, const sync::Held& held);
     ~Impl() override;
 
@@ -101,6 +102,8 @@ struct Call::Impl final : api::Awaited, std::enable_shared_from_this<Call::Impl>
     [[noreturn]] void throw_moved() const;
     int fileno();
     std::unique_ptr<api::WaitRound> begin_wait() override;
+    // An answer that came is copied, and waits here for result().
+    void make_room() noexcept override;
     bool deadline_passed() const;
 
     const std::shared_ptr<Client::Impl> client;
@@ -123,10 +126,13 @@ struct Call::Impl final : api::Awaited, std::enable_shared_from_this<Call::Impl>
     void decide(Outcome what);
     void abandon(Outcome what);
     Outcome outcome_of_silence() const;
+    std::shared_ptr<Frame::Impl> made_answer();
+    void copy_answer(Frame::Impl& answer);
 
     // Guards what was decided; never held over a sleep. Not taken in a forked child, whose call
     // this is not.
     std::mutex mutex_;
+    std::shared_ptr<Frame::Impl> copied_;  // the answer, while nobody asked for it
     std::int64_t settled_ns_ = 0;
     std::unique_ptr<api::HandleBell> bell_;  // under api::bells_mutex()
     std::uint32_t bell_process_ = 0;

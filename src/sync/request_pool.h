@@ -38,9 +38,10 @@ class RequestPool {
     RequestPool(layout::ServiceControl control, Ground& ground)
         : control_(control), ground_(ground), ends_(control, ground) {}
 
-    // SYNC(request): sees what was done before the step that led to this word.
+    // SYNC(request): sees what was done before the step that led to this word. SYNC(room): of a
+    // client that looks for answers before it sleeps for a slot.
     std::uint64_t look(std::size_t slot) const {
-        return ground_.load_acquire(control_.state(slot));
+        return ground_.load_seq_cst(control_.state(slot));
     }
 
     // ---- clients --------------------------------------------------------------------------------
@@ -200,12 +201,13 @@ class RequestPool {
             if (ground_.compare_exchange_seq_cst(control_.state(held.slot), seen,
                                                  request_in(seen, next))) {
                 NDSHARE_FAULT_POINT_QUIET("pool.after_answer");
-                if (abandoned) {
-                    count(control_.service().late);
-                    ends_.tell_room();
-                } else if ((seen & kRequestSleeper) != 0) {  // SYNC(request-sleeper)
+                if (abandoned) count(control_.service().late);
+                // SYNC(request-sleeper)
+                if (!abandoned && (seen & kRequestSleeper) != 0) {
                     ground_.wake_all(control_.state(held.slot));
                 }
+                // SYNC(room): the slot is free, or its client has it collected.
+                ends_.tell_room();
                 return !abandoned;
             }
             if (!same_hands(seen, held.word)) {
@@ -312,8 +314,9 @@ class RequestPool {
         count(again ? words.redelivered : words.died);
         if (again) {
             tell_workers();
-        } else if ((seen & kRequestSleeper) != 0) {
-            ground_.wake_all(control_.state(slot));
+        } else {
+            if ((seen & kRequestSleeper) != 0) ground_.wake_all(control_.state(slot));
+            ends_.tell_room();
         }
         return true;
     }
@@ -325,6 +328,7 @@ class RequestPool {
         }
         count(control_.service().expired);
         if ((seen & kRequestSleeper) != 0) ground_.wake_all(control_.state(slot));
+        ends_.tell_room();
     }
     void tell_workers() {
         // SYNC(requests): the count first, then the look at the flag.

@@ -105,12 +105,14 @@ std::uint64_t wait_for_answer(RequestPool<Ground> pool, layout::Word64& state, G
     }
 }
 
-// A client's wait for a slot; may: whether it may have another one at all.
-template <class Ground, class May>
+// A client's wait for a slot. may: whether it may have another one at all. make_room: collects
+// answers that came to the caller's own calls; without it two clients that wait for slots before
+// they collect would wait for each other.
+template <class Ground, class May, class MakeRoom>
 std::optional<Held> wait_for_slot(RequestPool<Ground> pool,
                                   Ends<Ground, layout::ServiceControl> ends,
                                   layout::Word32& room_word, Ground& ground, std::uint64_t me,
-                                  May may, Patience& patience) {
+                                  May may, MakeRoom make_room, Patience& patience) {
     std::optional<Held> held;
     const auto look = [&] {
         if (may()) held = pool.claim(me);
@@ -120,6 +122,7 @@ std::optional<Held> wait_for_slot(RequestPool<Ground> pool,
     for (bool first = true;; first = false) {
         const std::uint32_t room = ends.room();  // before the look: a change after it is noticed
         ends.need_room();
+        make_room();
         if (look()) return held;
         if (first) {  // what the dead hold
             pool.settle_all();

@@ -3,7 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <memory>
-#include <set>
+#include <utility>
+#include <vector>
 
 #include "layout/service.h"
 #include "schedule/explore.h"
@@ -30,6 +31,7 @@ struct Cast {
     int client_lives = 1, worker_lives = 1;
     bool gives_up = false;  // now and then
     bool by_share = false;
+    bool ahead = false;  // clients submit all their calls before they ask for an answer
 };
 
 template <class Ground>
@@ -58,29 +60,53 @@ class ServicePeer {
                 }};
     }
 
-    // One call, to its end. false: its workers died too often.
-    void call(bool give_up) {
+    struct Asked {
+        sync::Held held;
+        std::uint64_t id;
+    };
+    Asked submit() {
         auto patience = patient();
         const auto held = sync::wait_for_slot(
             pool_, ends_, control_.words().room, ground_, who_.owner, [] { return true; },
-            patience);
+            [this] { collect_answered(); }, patience);
         world_.require(held.has_value(), "no slot came");
         const std::uint64_t id = ++truth_.calls;
         ground_.store_relaxed(input(held->slot), id);
         order_ = pool_.next_order(order_);
         pool_.submit(who_.owner, *held, {.order = order_, .submitted_ns = id});
-        if (give_up && pool_.abandon(*held)) {
+        return {*held, id};
+    }
+    // One call, to its end.
+    void call(bool give_up) {
+        const Asked asked = submit();
+        if (give_up && pool_.abandon(asked.held)) {
             ++truth_.given_up;
             return;
         }
+        conclude(asked);
+    }
+    // Submits all before it asks for an answer.
+    void call_ahead(int calls) {
+        for (int c = 0; c < calls; ++c) asked_.push_back(submit());
+        for (const Asked& asked : std::exchange(asked_, {})) conclude(asked);
+    }
+    void collect_answered() {
+        std::erase_if(asked_, [this](const Asked& asked) {
+            if (!sync::is_over(pool_.look(asked.held.slot))) return false;
+            conclude(asked);
+            return true;
+        });
+    }
+    void conclude(const Asked& asked) {
         auto waiting = patient();
+        const auto& [held, id] = asked;
         const std::uint64_t word =
-            sync::wait_for_answer(pool_, control_.state(held->slot), ground_, *held, waiting);
-        world_.require(sync::ticket_of(word) == sync::ticket_of(held->word),
+            sync::wait_for_answer(pool_, control_.state(held.slot), ground_, held, waiting);
+        world_.require(sync::ticket_of(word) == sync::ticket_of(held.word),
                        "a slot was given to another call while it was one's own");
         switch (sync::request_kind(word)) {
             case sync::RequestKind::answered:
-                world_.require(ground_.load_relaxed(result(held->slot)) == answer_of(id),
+                world_.require(ground_.load_relaxed(result(held.slot)) == answer_of(id),
                                "a wrong answer");
                 ++truth_.answered;
                 break;
@@ -90,9 +116,9 @@ class ServicePeer {
             default:
                 world_.violate("a call ended in no way");
         }
-        world_.require(ground_.load_relaxed(input(held->slot)) == id,
+        world_.require(ground_.load_relaxed(input(held.slot)) == id,
                        "an input changed before its call was over");
-        pool_.collect(*held);
+        pool_.collect(held);
     }
 
     // count calls, as worker.
@@ -135,6 +161,7 @@ class ServicePeer {
     sync::Ends<Ground, layout::ServiceControl> ends_;
     sync::SpinBudget spin_{0};
     std::uint64_t order_ = 0;
+    std::vector<Asked> asked_;
 };
 
 template <class Ground>
@@ -149,6 +176,7 @@ Setup service(Cast cast) {
             const Role role{.name = "client", .row = row++, .lives = cast.client_lives};
             world.spawn(role, [&world, truth, cast](Process& who) {
                 ServicePeer<Ground> peer(world, *truth, who);
+                if (cast.ahead) return peer.call_ahead(cast.calls);
                 for (int c = 0; c < cast.calls; ++c) {
                     peer.call(cast.gives_up && world.pick(2) == 1);
                 }
@@ -185,6 +213,14 @@ TEST(RequestPool, clients_wait_for_slots_and_none_oversleeps) {
     const Plan plan{.slices = Slices::never, .weak_memory = true};
     EXPECT_TRUE(holds(
         explore(plan, 10000, service<SimGround>({.slots = 1, .clients = 3, .by_share = true}))));
+}
+TEST(RequestPool, clients_that_submit_ahead_do_not_wait_for_each_other) {
+    const Plan plan{.slices = Slices::never, .weak_memory = true};
+    for (const std::size_t slots : {1UL, 2UL}) {
+        EXPECT_TRUE(holds(explore(
+            plan, 10000,
+            service<SimGround>({.slots = slots, .calls = 3, .by_share = true, .ahead = true}))));
+    }
 }
 TEST(RequestPool, batches_have_each_call_once) {
     const Plan plan{.slices = Slices::never, .weak_memory = true};
@@ -226,6 +262,21 @@ struct OverlooksSleepers : SimGround {
 TEST(RequestPoolCanary, a_submission_that_wakes_nobody_is_caught) {
     const Plan plan{.slices = Slices::never};
     EXPECT_TRUE(is_caught(hunt(plan, 20000, service<OverlooksSleepers>({.by_share = true})), ""));
+}
+
+// An answer that tells nobody who waits for room: who submits ahead waits for ever.
+struct TellsNoRoom : SimGround {
+    using SimGround::SimGround;
+    void wake_all(auto& word) const {
+        if constexpr (sizeof(word) == 8) SimGround::wake_all(word);
+    }
+};
+TEST(RequestPoolCanary, answers_that_do_not_tell_of_room_are_caught) {
+    const Plan plan{.slices = Slices::never};
+    EXPECT_TRUE(is_caught(
+        hunt(plan, 20000,
+             service<TellsNoRoom>({.slots = 1, .clients = 1, .by_share = true, .ahead = true})),
+        ""));
 }
 
 // An answer that does not wait for its bytes.
