@@ -1,19 +1,20 @@
-// The statistics of `ndshare demo`: a program of its own that follows both streams of the demo, at
-// its own pace, and knows nothing but their names. The package installs it beside the demo.
+// The statistics of `ndshare demo`: a program of its own that follows the demo's stream, at its own
+// pace, and knows nothing but its name. The package installs it beside the demo.
 //
-//   demo_statistics FRAMES FACES
+//   demo_statistics STREAM
 //
-// Results are counted, so it takes every one, in order; their publisher waits for it ("block").
-// Of the pictures it only wants to see the newest whenever it looks: a `latest` subscriber holds
-// nobody back, however slow it is. Both are read where they lie: nothing is copied.
+// Numbers and faces are counted, so it takes every picture, in order; who publishes waits for it
+// ("block"). Of the pixels it only wants to see the newest whenever it looks: a second subscriber,
+// a `latest` one, holds nobody back. Both read where the pictures lie: nothing is copied.
 //
-// Prints "ready" when no result can pass it by any more, and one line of JSON at the end, which is
-// when the results end, or when nobody is left who could publish any.
+// Prints "ready" when no picture can pass it by any more, and one line of JSON at the end, which is
+// when the stream ends, or when nobody is left who could publish.
 #include <ndshare/ndshare.hpp>
 
 #include <chrono>
 #include <cstdint>
 #include <iostream>
+#include <map>
 #include <numeric>
 #include <optional>
 
@@ -26,25 +27,26 @@ constexpr auto kLookAfter = 250ms;
 
 struct Statistics {
     std::uint64_t results = 0, missing = 0, repeated = 0, faces = 0, pictures = 0;
-    double scores = 0, brightness = 0;  // sums
-    std::uint64_t last_number = 0;      // pictures count from 1
+    double scores = 0, brightness = 0;                   // sums
+    std::map<std::uint32_t, std::uint64_t> last_number;  // of each camera; pictures count from 1
 
-    void add_result(const ndshare::Frame& result) {
-        const auto number = result.value<const std::uint64_t>("number");
-        if (number <= last_number) {
+    void add_result(const ndshare::Frame& seen) {
+        const auto number = seen.value<const std::uint64_t>("number");
+        std::uint64_t& last = last_number[seen.value<const std::uint32_t>("camera")];
+        if (number <= last) {
             ++repeated;
         } else {
-            missing += number - last_number - 1;
-            last_number = number;
+            missing += number - last - 1;
+            last = number;
         }
         ++results;
-        for (const float score : result.view<const float, 1>("scores").span()) {
+        for (const float score : seen.view<const float, 1>("scores").span()) {
             ++faces;
             scores += static_cast<double>(score);
         }
     }
-    void add_picture(const ndshare::Frame& picture) {
-        const auto pixels = picture.view<const std::uint8_t, 3>("image").span();
+    void add_pixels(const ndshare::Frame& seen) {
+        const auto pixels = seen.view<const std::uint8_t, 3>("image").span();
         const auto sum = std::accumulate(pixels.begin(), pixels.end(), std::uint64_t{0});
         ++pictures;
         brightness += static_cast<double>(sum) / static_cast<double>(pixels.size());
@@ -60,54 +62,36 @@ struct Statistics {
     }
 };
 
-// One of the two streams, and whether its publisher has ended it.
-class Follower {
- public:
-    Follower(const char* name, bool latest) : subscriber_(name, {.latest = latest}) {}
-    std::optional<ndshare::Frame> get(ndshare::Timeout timeout) {
-        if (ended_) return std::nullopt;
-        try {
-            return subscriber_.get(timeout);
-        } catch (const ndshare::Error& error) {
-            if (error.code() != ndshare::Errc::end_of_stream) throw;
-            ended_ = true;
-            return std::nullopt;
-        }
-    }
-    bool ended() const { return ended_; }
-    bool can_go_on() const { return !ended_ && subscriber_.publisher_count() > 0; }
-
- private:
-    ndshare::Subscriber subscriber_;
-    bool ended_ = false;
-};
-
-Statistics follow(Follower& frames, Follower& faces) {
+Statistics follow(ndshare::Subscriber& every, ndshare::Subscriber& newest) {
     Statistics statistics;
-    for (;;) {
-        // A model that died is started again as long as somebody publishes frames. Asked before
-        // the look, so that what was published last is seen.
-        const bool over = !faces.can_go_on() && !frames.can_go_on();
-        if (const auto result = faces.get(over ? 0ms : kLookAfter)) {
-            statistics.add_result(*result);
-        } else if (over || faces.ended()) {
-            return statistics;
+    try {
+        for (;;) {
+            // Asked before the look, so that what was published last is seen.
+            const bool over = every.publisher_count() == 0;
+            if (const auto seen = every.get(over ? ndshare::Timeout(0ms) : kLookAfter)) {
+                statistics.add_result(*seen);
+            } else if (over) {
+                break;
+            }
+            if (const auto seen = newest.get(0ms)) statistics.add_pixels(*seen);
         }
-        if (const auto picture = frames.get(0ms)) statistics.add_picture(*picture);
+    } catch (const ndshare::Error& error) {
+        if (error.code() != ndshare::Errc::end_of_stream) throw;
     }
+    return statistics;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 3) {
-        std::cerr << "usage: demo_statistics FRAMES FACES\n";
+    if (argc != 2) {
+        std::cerr << "usage: demo_statistics STREAM\n";
         return 2;
     }
     try {
-        Follower frames(argv[1], true), faces(argv[2], false);
+        ndshare::Subscriber every(argv[1]), newest(argv[1], {.latest = true});
         std::cout << "ready" << std::endl;
-        follow(frames, faces).print();
+        follow(every, newest).print();
     } catch (const ndshare::Error& error) {
         std::cerr << error.what() << '\n';
         return 1;

@@ -13,7 +13,7 @@ from ndshare._handle import Handle
 from ndshare._serve_process import Launch
 from ndshare._serve_supervisor import StuckAction, Supervisor
 from ndshare._serve_target import Plan, require_path, resolve
-from ndshare._service import Worker, _batch_wish, _count
+from ndshare._service import OnBatch, Worker, _batch_wish, _count
 from ndshare._spec import SpecLike
 
 
@@ -131,7 +131,7 @@ def supervise(
 
 
 def serve(
-    target: str | Callable[..., Any],
+    target: str | Callable[..., Any] | OnBatch,
     name: str | None = None,
     *,
     inputs: Mapping[str, SpecLike] | None = None,
@@ -145,9 +145,10 @@ def serve(
 ) -> Workers:
     """Starts processes that answer the service's calls with target; returns when the first works.
 
-    target: "package.module:Model", or a callable that pickle finds. A class is instantiated once
-    in each worker process: load heavy things there. It is called as Worker.run() calls: with one
-    call's arrays, or with max_batch_size with arrays that have a leading batch axis.
+    target: "package.module:Model", or a callable, or an object with on_batch, that pickle takes. A
+    class is instantiated once in each worker process: load heavy things there. It is called as
+    Worker.run() calls: with one call's arrays, or with max_batch_size with arrays that have a
+    leading batch axis; or its on_batch(batch).
 
     name, inputs, outputs, max_batch_size, max_delay: the target's attributes unless given.
     stuck: a worker that has had calls without progress for so many seconds is replaced.

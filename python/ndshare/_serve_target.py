@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from ndshare._errors import RemoteError, said
-from ndshare._service import Worker, _batch_wish
+from ndshare._service import OnBatch, Worker, _batch_wish
 from ndshare._spec import SpecLike
 
 Fields = Mapping[str, SpecLike]
+Model = Callable[..., Any] | OnBatch
 
 
 @dataclass(frozen=True)
 class Plan:
     """What serve() was asked for. None: what the target says itself."""
 
-    target: str | Callable[..., Any]
+    target: str | Model
     name: str | None = None
     inputs: Fields | None = None
     outputs: Fields | None = None
@@ -43,9 +44,9 @@ class Service:
     outputs: Fields
     max_batch_size: int | None
     max_delay: float
-    found: Callable[..., Any]
+    found: Model
 
-    def make(self) -> Callable[..., Any]:
+    def make(self) -> Model:
         """The model: a class is instantiated, here is where heavy things are loaded."""
         if not isinstance(self.found, type):
             return self.found
@@ -56,7 +57,7 @@ class Service:
         if not callable(model) and not hasattr(model, "on_batch"):
             text = f"{self.found.__qualname__} has neither __call__ nor on_batch"
             raise refused(self.name, text, TypeError)
-        made: Callable[..., Any] = model
+        made: Model = model
         return made
 
 
@@ -118,9 +119,9 @@ def resolve(plan: Plan) -> Service:
     target = plan.target
     found = find(target) if isinstance(target, str) else target
     label = plan.label
-    if not callable(found):
+    if not callable(found) and not hasattr(found, "on_batch"):
         what = target if isinstance(target, str) else repr(target)
-        raise refused(label, f"{what} is not callable", TypeError)
+        raise refused(label, f"{what} is not callable, and has no on_batch", TypeError)
 
     def given(value: Any, attribute: str) -> Any:
         return getattr(found, attribute, None) if value is None else value

@@ -23,7 +23,7 @@ from types import FrameType
 from typing import Any
 
 from ndshare._errors import Error
-from ndshare._serve_target import Plan, Service, refused, remote, resolve
+from ndshare._serve_target import Model, Plan, Service, refused, remote, resolve
 from ndshare._service import OnBatch, Worker
 
 ORPHAN_SECONDS = 10.0
@@ -130,7 +130,7 @@ def _become(preparation: dict[str, Any], label: str, payload: bytes) -> Plan:
     return plan
 
 
-def _begin(plan: Plan) -> tuple[Service, Callable[..., Any], Worker]:
+def _begin(plan: Plan) -> tuple[Service, Model, Worker]:
     service = resolve(plan)
     model = service.make()
     worker = Worker(

@@ -60,10 +60,12 @@ def stdout(process: subprocess.Popen[str]) -> IO[str]:
 
 
 def read_children(process: subprocess.Popen[str]) -> list[int]:
-    """The model and the C++ program, from the demo's first line: a pidfd of each."""
+    """Cameras, workers and the C++ program, from the demo's first line: a pidfd of each."""
     line = stdout(process).readline()
-    pids = [int(pid) for pid in re.findall(r"process (\d+)", line)]
-    assert len(pids) == 3, line
+    pids = [int(pid) for pid in re.findall(r"\d+", line)]
+    assert re.fullmatch(
+        r"process \d+ looks on; cameras \d+, \d+; workers \d+, \d+; C\+\+ program \d+\n", line
+    )
     return [os.pidfd_open(pid) for pid in pids[1:]]
 
 
@@ -74,48 +76,53 @@ def require_ended(children: list[int], seconds: float) -> None:
         os.close(child)
 
 
-def pixels_and_frames(folder: Path) -> tuple[tuple[int, int], int]:
-    """Size of the contact sheet, and how many frames the video really holds."""
+def require_files(folder: Path, cameras: int, pictures: int | None) -> None:
+    """The contact sheet, and a video of each camera that really holds so many pictures."""
     import av
     from PIL import Image
 
     with Image.open(folder / "contact_sheet.png") as sheet:
-        size = sheet.size
-    with av.open(str(folder / "annotated.mp4")) as container:
-        return size, sum(1 for _ in container.decode(video=0))
+        assert min(sheet.size) > 400
+    for number in range(1, cameras + 1):
+        with av.open(str(folder / f"camera{number}.mp4")) as container:
+            count = sum(1 for _ in container.decode(video=0))
+        assert count == pictures if pictures is not None else count > 0
 
 
 @needs_packages
-def test_every_frame_gets_its_faces(tmp_path: Path) -> None:
-    code, output, errors = finish(start("--frames", str(FRAMES), "--output", str(tmp_path)))
+def test_every_picture_of_every_camera_gets_its_faces(tmp_path: Path) -> None:
+    code, output, errors = finish(
+        start("--frames", str(FRAMES), "--no-kill", "--cameras", "3", "--output", str(tmp_path))
+    )
     assert (code, errors) == (0, "")
-    assert re.search(rf"frames +│ {FRAMES} in", output)
-    assert re.search(rf"faces found +│ {FRAMES}, in {FRAMES} frames", output)
+    assert re.search(rf"pictures +│ {3 * FRAMES} of 3 cameras in", output)
+    assert re.search(rf"faces found +│ {3 * FRAMES}, in {3 * FRAMES} pictures", output)
+    assert re.search(r"beyond the model +│ p50 \d", output)
     assert re.search(r"lost +│ nothing", output)
-    assert re.search(rf"C\+\+ program +│ {FRAMES} results \(0 missing, 0 repeated\)", output)
-    assert output.splitlines()[-2:] == [
-        str(tmp_path / "contact_sheet.png"),
-        str(tmp_path / "annotated.mp4"),
+    assert re.search(r"workers +│ 2 workers *│", output)
+    assert re.search(rf"C\+\+ program +│ {3 * FRAMES} pictures \(0 missing, 0 repeated\)", output)
+    assert output.splitlines()[-4:] == [
+        str(tmp_path / name)
+        for name in ("contact_sheet.png", "camera1.mp4", "camera2.mp4", "camera3.mp4")
     ]
-    size, frames = pixels_and_frames(tmp_path)
-    assert min(size) > 500
-    assert frames == FRAMES
+    require_files(tmp_path, 3, FRAMES)
     assert ndshare.ls() == []
 
 
 @needs_packages
-def test_the_killed_model_is_started_again_and_no_frame_is_lost(tmp_path: Path) -> None:
+def test_a_worker_is_killed_and_nothing_is_lost(tmp_path: Path) -> None:
     code, output, errors = finish(
-        start("--frames", str(FRAMES), "--kill", "--output", str(tmp_path))
+        start("--frames", str(FRAMES), "--fast", "--output", str(tmp_path))
     )
     assert (code, errors) == (0, "")
-    assert "killed by SIGKILL" in output
-    assert re.search(r"model process +│ died 1x", output)
-    assert re.search(r"taken over +│ [1-4] frames? ", output)
+    killed = re.search(r"^kill -9 (\d+), a worker$", output, re.MULTILINE)
+    assert killed is not None
+    assert f"worker {killed[1]}: died (signal SIGKILL)" in output
+    assert re.search(r"workers +│ 2 workers; 1 killed with kill -9", output)
     assert re.search(r"lost +│ nothing", output)
-    assert re.search(rf"C\+\+ program +│ {FRAMES} results \(0 missing, 0 repeated\)", output)
-    assert re.search(rf"faces found +│ {FRAMES}, in {FRAMES} frames", output)
-    assert pixels_and_frames(tmp_path)[1] == FRAMES
+    assert re.search(rf"C\+\+ program +│ {2 * FRAMES} pictures \(0 missing, 0 repeated\)", output)
+    assert re.search(rf"faces found +│ {2 * FRAMES}, in {2 * FRAMES} pictures", output)
+    require_files(tmp_path, 2, FRAMES)
     assert ndshare.ls() == []
 
 
@@ -123,13 +130,13 @@ def test_the_killed_model_is_started_again_and_no_frame_is_lost(tmp_path: Path) 
 def test_ctrl_c_ends_all_processes_and_keeps_what_is_done(tmp_path: Path) -> None:
     process = start("--output", str(tmp_path))
     children = read_children(process)
-    stdout(process).readline()  # a frame was answered
+    stdout(process).readline()  # pictures came
     process.send_signal(signal.SIGINT)
     code, output, errors = finish(process)
     assert (code, errors) == (130, "")
     assert "interrupted" in output
     assert "(0 missing, 0 repeated)" in output
-    assert pixels_and_frames(tmp_path)[1] > 0
+    require_files(tmp_path, 2, None)
     require_ended(children, 0)
     assert ndshare.ls() == []
 
@@ -145,11 +152,25 @@ def test_a_killed_parent_leaves_neither_process_nor_name(tmp_path: Path) -> None
 
 
 @needs_packages
+def test_a_camera_that_dies_is_said(tmp_path: Path) -> None:
+    process = start("--output", str(tmp_path))
+    children = read_children(process)
+    stdout(process).readline()  # pictures came
+    signal.pidfd_send_signal(children[0], signal.SIGKILL)
+    code, _, errors = finish(process)
+    assert code == 1
+    assert "camera 1 ended (killed by SIGKILL)" in errors
+    require_ended(children, 0)
+    assert ndshare.ls() == []
+
+
+@needs_packages
 def test_two_demos_run_beside_each_other(tmp_path: Path) -> None:
     folders = [tmp_path / "one", tmp_path / "two"]
     processes = [start("--frames", "15", "--output", str(folder)) for folder in folders]
     assert [finish(process)[0] for process in processes] == [0, 0]
-    assert [pixels_and_frames(folder)[1] for folder in folders] == [15, 15]
+    for folder in folders:
+        require_files(folder, 2, 15)
 
 
 @needs_packages
@@ -202,27 +223,29 @@ def test_plain_lines_and_summary_can_be_written_without_a_terminal() -> None:
 
     from ndshare.demo import report
     from ndshare.demo.statistics_program import Statistics
-    from ndshare.demo.summary import FrameResult, Summary
+    from ndshare.demo.summary import PictureResult, Summary
 
     console = Console(file=io.StringIO(), width=100)
     display = report.PlainDisplay(console)
-    display.start(None, "a [b] c")
-    summary = Summary("[title]", frame_nbytes=100, complete=True)
+    display.start(2, "a [b] c")
+    summary = Summary("[title]", cameras=1, workers=2, complete=True, wall_ns=1_000_000_000)
     for number in (1, 2):
-        result = FrameResult(number, 1, 0.9, 2_000_000, 1_000_000, 10, 7, taken_over=number == 2)
+        result = PictureResult(1, number, 1, 0.9, 2_000_000, 1_500_000, number, 7, 300)
         summary.add(result)
-        display.frame(result)
+        display.picture(result)
     display.stop()
     summary.statistics = Statistics(2, 0, 0, 2, 0.9, 1, 99.6)
     report.print_summary(console, summary)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "a [b] c" in text
-    assert "frame 2/?: 1 face (0.90), latency 2.00 ms, model 1.00 ms, process 7" in text
+    line = "camera 1 picture 2, 1 face (0.90), latency 2.00 ms, model 1.50 ms, batch of 2, worker 7"
+    assert f"2/2: {line}" in text
+    assert "2 of 1 camera in 1.0 s, 2 a second" in text
     assert "p50 2.00 ms, p99 2.00 ms" in text
-    assert "50% of all" in text
+    assert "p50 0.50 ms, p99 0.50 ms: two copies" in text
+    assert "1: 1, 2: 1 (calls taken together" in text
+    assert "600 bytes" in text
     assert "once and in order" in text
-    assert "2 results (0 missing, 0 repeated), mean score 0.900" in text
-    # Each picture and each result once, also the picture that was taken over.
-    assert summary.copied_nbytes == 100 * 2 + 10 * 2
+    assert "2 pictures (0 missing, 0 repeated), mean score 0.900" in text
     summary.statistics = "it ended (exit status 1): why"
     assert ("C++ program", "it ended (exit status 1): why") in report.summary_lines(summary)

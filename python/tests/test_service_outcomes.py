@@ -86,6 +86,17 @@ def test_no_worker_where_all_of_them_are_gone_and_the_next_one_answers(
 # ---- too late -----------------------------------------------------------------------------------
 
 
+def test_a_short_look_is_no_end_of_a_call_that_waits_for_a_worker() -> None:
+    with ndshare.Worker("short-look", **NUMBER) as worker, ndshare.Client("short-look") as client:
+        worker.close()
+        call = client.submit(1)
+        with pytest.raises(TimeoutError, match=r"the call goes on.*; 0 workers are attached"):
+            call.result(timeout=0.01)
+        with ndshare.Worker("short-look", **NUMBER) as another:
+            take(another).reply([3])
+            assert call.result(timeout=SECONDS) == 3
+
+
 def test_a_late_answer_reaches_nobody_and_its_slot_comes_back() -> None:
     with ndshare.Worker("late", **NUMBER, slots=1) as worker, ndshare.Client("late") as client:
         call = client.submit(1, timeout=0.1)

@@ -175,7 +175,7 @@ void Call::Impl::look() {
 
 Outcome Call::Impl::known() const {
     if (was_given || copied_ || phase == Phase::answered) return Outcome::answered;
-    if (phase == Phase::pending) return outcome_of_silence();
+    if (phase == Phase::pending) return Outcome::timed_out;  // of this wait: the call goes on
     return phase == Phase::failed ? outcome : Outcome::cancelled;
 }
 
@@ -249,6 +249,11 @@ bool Call::Impl::cancel_now() noexcept {
     return in_time;
 }
 
+std::string Call::Impl::workers_text() const {
+    const std::size_t count = seat.memory->ends().count(layout::kEndWorker);
+    return std::to_string(count) + (count == 1 ? " worker is attached" : " workers are attached");
+}
+
 void Call::Impl::throw_outcome(Outcome what) const {
     const std::string& name = *client->name;
     switch (what) {
@@ -268,10 +273,9 @@ void Call::Impl::throw_outcome(Outcome what) const {
             throw Error(
                 Errc::timeout, "call", name,
                 deadline_ns != 0 && phase == Phase::failed
-                    ? "no answer by its deadline; " +
-                          std::to_string(seat.memory->ends().count(layout::kEndWorker)) +
-                          " workers are attached"
-                    : std::string("no answer yet; the call goes on, ask again or cancel it"));
+                    ? "no answer by its deadline; " + workers_text()
+                    : "no answer yet; the call goes on, ask again or cancel it; " +
+                          workers_text());
     }
 }
 

@@ -97,6 +97,7 @@ struct Call::Impl final : api::Awaited, api::SlotHolder, std::enable_shared_from
     bool cancel() noexcept;
     bool cancel_now() noexcept;
     Frame result(Timeout timeout);
+    std::string workers_text() const;
     [[noreturn]] void throw_outcome(Outcome outcome) const;
     [[noreturn]] void throw_let_go() const;
     [[noreturn]] void throw_moved() const;

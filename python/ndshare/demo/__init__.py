@@ -1,15 +1,17 @@
-"""The main job on real input: video in a parent, a model in its own process, two streams.
+"""The main job on real input: cameras ask face detectors in other processes, and all is watched.
 
 What belongs here: one job per module, nothing that the library itself needs.
 
     app.py            the command `ndshare demo`: options, exit codes
-    inputs.py         which video, which model; what is said when a package or file is missing
-    job.py            the parent's loop: decode, publish, collect, count
-    exchange.py       the two streams and the processes at them, seen from the parent
-    supervisor.py     the model process as the parent sees it: start, death, restart, end
-    statistics_program.py  the C++ program that follows both streams, as the parent sees it
-    model_process.py  the other program: it knows two names and a model file
-    records.py        the fields of the two streams
+    inputs.py         which videos, which model; what is said when a package or file is missing
+    job.py            the parent's loop: begin everything, look at what was seen, end everything
+    crew.py           the stream, the workers, the cameras and the C++ program, in order
+    camera.py         a camera's process as the parent sees it
+    camera_process.py a program of its own: decodes a video, asks for faces, publishes both
+    face_model.py     what the workers run
+    child_process.py  how a process that is ours ends
+    statistics_program.py  the C++ program that follows the stream, as the parent sees it
+    records.py        the fields of the stream and of the service
     blazeface.py      face detection around the network, in NumPy: resize, anchors, suppression
     detector.py       the network itself, run by LiteRT
     video.py          decoding and encoding (PyAV)

@@ -26,14 +26,10 @@ class ContactSheet:
     def __init__(self) -> None:
         self._every = 1
         self._kept: list[tuple[int, Image.Image]] = []
-        self._always: list[tuple[int, Image.Image]] = []
 
-    def offer(self, index: int, picture: Image.Image, *, always: bool = False) -> None:
-        """The job's picture number `index` (from 0, ascending); `always`: it must be shown."""
-        if always:
-            if len(self._always) < TILES // 2:
-                self._always.append((index, _tile(picture)))
-        elif index % self._every == 0:
+    def offer(self, index: int, picture: Image.Image) -> None:
+        """Picture number `index` (from 0, ascending) of the job, or of one of its cameras."""
+        if index % self._every == 0:
             self._kept.append((index, _tile(picture)))
             if len(self._kept) >= 4 * TILES:
                 self._every *= 2
@@ -50,7 +46,7 @@ class ContactSheet:
             return False
         columns = min(COLUMNS, len(tiles))
         rows = -(-len(tiles) // columns)
-        step_x, step_y = tiles[0].width + MARGIN, tiles[0].height + MARGIN
+        step_x, step_y = TILE_WIDTH + MARGIN, max(tile.height for tile in tiles) + MARGIN
         size = (columns * step_x + MARGIN, rows * step_y + MARGIN + HEADER)
         sheet = Image.new("RGB", size, GROUND)
         font = ImageFont.load_default(20)
@@ -62,12 +58,10 @@ class ContactSheet:
         return True
 
     def _chosen(self) -> list[tuple[int, Image.Image]]:
-        room = TILES - len(self._always)
-        count = min(room, len(self._kept))
+        count = min(TILES, len(self._kept))
         # First and last are always among them, the rest at equal distances.
         places = [round(i * (len(self._kept) - 1) / max(1, count - 1)) for i in range(count)]
-        spread = [self._kept[place] for place in places]
-        return sorted(spread + self._always, key=lambda tile: tile[0])
+        return [self._kept[place] for place in places]
 
 
 def _tile(picture: Image.Image) -> Image.Image:

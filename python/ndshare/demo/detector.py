@@ -1,6 +1,10 @@
 """The face detection network, run by LiteRT. What belongs here: the one place that knows LiteRT."""
 
 import importlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,14 +43,16 @@ class FaceDetector:
         shape = tuple(int(n) for n in inputs[0]["shape"])
         layout = blazeface.LAYOUTS.get(shape[1] if len(shape) == 4 else 0)
         if layout is None or shape != (1, layout.size, layout.size, 3):
-            raise ModelRefused(f'"{model}": input {shape} is not one of BlazeFace: {_expected()}')
+            raise ModelRefused(
+                f'--model "{model}": input {shape} is not one of BlazeFace: {_expected()}'
+            )
         self._layout = layout
         self._input = int(inputs[0]["index"])
         # By shape, not by position: the files differ in the order of their outputs.
         found = {tuple(int(n) for n in o["shape"]): int(o["index"]) for o in outputs}
         wanted = [(1, layout.anchor_count, columns) for columns in (REGRESSORS_PER_ANCHOR, 1)]
         if any(shape not in found for shape in wanted):
-            raise ModelRefused(f'"{model}": outputs {sorted(found)}, expected {wanted}')
+            raise ModelRefused(f'--model "{model}": outputs {sorted(found)}, expected {wanted}')
         self._regressors, self._scores = (found[shape] for shape in wanted)
         self._centers = blazeface.anchor_centers(layout)
         self._letterbox: blazeface.Letterbox | None = None
@@ -74,12 +80,33 @@ class FaceDetector:
 def _load(model: Path, threads: int) -> _Interpreter:
     module = importlib.import_module("ai_edge_litert.interpreter")
     try:
-        interpreter: _Interpreter = module.Interpreter(model_path=str(model), num_threads=threads)
-        interpreter.allocate_tensors()
+        with _silence():
+            interpreter: _Interpreter = module.Interpreter(
+                model_path=str(model), num_threads=threads
+            )
+            interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:  # LiteRT's words for a file it cannot use
         reason = (str(error).splitlines() or ["unknown reason"])[0]
-        raise ModelRefused(f'"{model}": not a LiteRT model: {reason}') from error
+        raise ModelRefused(f'--model "{model}": not a LiteRT model: {reason}') from error
     return interpreter
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """LiteRT writes to the process's standard error which way it took; errors it raises.
+
+    Of the whole process: what other threads write to it meanwhile is lost.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
 
 
 def _expected() -> str:

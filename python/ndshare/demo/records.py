@@ -1,7 +1,7 @@
-"""The fields of the two streams. What belongs here: names, dtypes, units, limits.
+"""The fields of the stream and of the service. What belongs here: names, dtypes, units, limits.
 
-A frame has all its fields at once or is not there: a number and its pixels, or a number and its
-boxes, can never be of two different frames, and no second channel has to keep them together.
+A frame has all its fields at once or is not there: pixels and boxes can never be of two different
+pictures, and no second channel has to keep them together.
 """
 
 import numpy as np
@@ -9,29 +9,37 @@ import numpy as np
 from ndshare import Spec
 
 MAX_FACES = 16
-"""Faces that fit into one result; the strongest are kept."""
+"""Faces that fit into one answer; the strongest are kept."""
 
-SLOTS = 8
-"""Pictures that are there at once: those without an answer, one that is drawn, one that the C++
-program looks at, one that is filled."""
+IN_FLIGHT = 3
+"""Pictures for which a camera asks before the first answer is there. More than one, so that the
+workers work while the camera decodes."""
 
-IN_FLIGHT = 4
-"""Pictures that the parent publishes ahead of the answers. More than one, so that the model works
-while the parent draws; less than SLOTS, so that the parent never waits for itself."""
+SLOTS_BESIDE = 5
+"""Slots of the stream beside the cameras' loans: one that is drawn, two that the C++ program looks
+at, and two that wait."""
 
-FACES_SLOTS = 64
-"""Answers are small: their readers may be late by this many before the model waits for them."""
-
-FACES_FIELDS = {
-    "number": Spec((), "<u8"),  # of the picture that was looked at
-    "model_ns": Spec((), "<i8"),  # resize, inference and decoding, by a monotonic clock
-    "pid": Spec((), "<i8"),  # who answered
+FACES = {
     "scores": Spec(maxshape=(MAX_FACES,), dtype="<f4"),  # 0 to 1, strongest first
     "boxes": Spec(maxshape=(MAX_FACES, 4), dtype="<f4"),  # left, top, right, bottom in pixels
+    "model_ns": Spec((), "<i8"),  # from the taking of the batch until this answer
+    "batch_size": Spec((), "<i4"),  # calls that were taken together
+    "pid": Spec((), "<i8"),  # who answered
 }
-"""The model's answer. Its stamp is that of the picture."""
+"""What the model answers about one picture."""
 
 
-def frame_fields(height: int, width: int) -> dict[str, Spec]:
-    """A decoded picture: `number` counts from 1, `image` is RGB. Its stamp: when it was taken."""
-    return {"number": Spec((), "<u8"), "image": Spec((height, width, 3), np.uint8)}
+def picture_spec(height: int, width: int) -> Spec:
+    """A decoded picture, RGB, at most so large: cameras may differ."""
+    return Spec(maxshape=(height, width, 3), dtype=np.uint8)
+
+
+def seen_fields(height: int, width: int) -> dict[str, Spec]:
+    """A picture and what was found in it. Its stamp: when it was taken."""
+    return {
+        "camera": Spec((), "<u4"),  # counts from 1
+        "number": Spec((), "<u8"),  # of the picture in its camera, counts from 1
+        "latency_ns": Spec((), "<i8"),  # from before the pixels are copied until the boxes are here
+        "image": picture_spec(height, width),
+        **FACES,
+    }

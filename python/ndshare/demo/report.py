@@ -12,10 +12,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ndshare.demo.summary import FrameResult, Summary, percentiles_ms
+from ndshare.demo.summary import PictureResult, Summary, percentiles_ms
 
 ROWS = 10
-"""Frames in the live table."""
+"""Pictures in the live table."""
 
 PLAIN_LINES = 10
 """About this many progress lines are printed where there is no live table."""
@@ -25,10 +25,10 @@ class Display(Protocol):
     """What the job tells while it runs."""
 
     def start(self, total: int | None, description: str) -> None:
-        """The job begins; `total` frames, None if nobody knows."""
+        """The job begins; `total` pictures, None if nobody knows."""
 
-    def frame(self, result: FrameResult) -> None:
-        """One frame was answered."""
+    def picture(self, result: PictureResult) -> None:
+        """One picture came with its faces."""
 
     def event(self, text: str) -> None:
         """Something worth a line of its own."""
@@ -45,6 +45,7 @@ class PlainDisplay:
         self._console = console
         self._every = 50
         self._total = "?"
+        self._count = 0
 
     def start(self, total: int | None, description: str) -> None:
         """Prints who works on what."""
@@ -53,10 +54,11 @@ class PlainDisplay:
             self._every = max(1, total // PLAIN_LINES)
             self._total = str(total)
 
-    def frame(self, result: FrameResult) -> None:
-        """Prints some of the frames."""
-        if result.number % self._every == 0 or result.taken_over:
-            self.event(f"frame {result.number}/{self._total}: {', '.join(_cells(result)[1:])}")
+    def picture(self, result: PictureResult) -> None:
+        """Prints some of them."""
+        self._count += 1
+        if self._count % self._every == 0:
+            self.event(f"{self._count}/{self._total}: {', '.join(_cells(result))}")
 
     def event(self, text: str) -> None:
         """Prints the line."""
@@ -67,20 +69,20 @@ class PlainDisplay:
 
 
 class LiveDisplay:
-    """A progress bar over a table of the latest frames, redrawn in place."""
+    """A progress bar over a table of the latest pictures, redrawn in place."""
 
     def __init__(self, console: Console) -> None:
         """Draws on `console`, which must be a terminal."""
         self._console = console
-        self._latest: deque[FrameResult] = deque(maxlen=ROWS)
+        self._latest: deque[PictureResult] = deque(maxlen=ROWS)
         self._progress = Progress(
-            TextColumn("[bold]frames"),
+            TextColumn("[bold]pictures"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             console=console,
         )
-        self._task = self._progress.add_task("frames", total=None)
+        self._task = self._progress.add_task("pictures", total=None)
         self._live = Live(console=console, get_renderable=self._picture, refresh_per_second=10)
 
     def start(self, total: int | None, description: str) -> None:
@@ -89,8 +91,8 @@ class LiveDisplay:
         self._progress.update(self._task, total=total)
         self._live.start()
 
-    def frame(self, result: FrameResult) -> None:
-        """Counts, and shows the frame with the next drawing."""
+    def picture(self, result: PictureResult) -> None:
+        """Counts, and shows it with the next drawing."""
         self._latest.append(result)
         self._progress.advance(self._task)
 
@@ -103,12 +105,12 @@ class LiveDisplay:
         self._live.stop()
 
     def _picture(self) -> Group:
-        table = Table("frame", "faces", "score", "latency", "model", "process", expand=False)
+        names = ("camera", "picture", "faces", "score", "latency", "model", "batch", "worker")
+        table = Table(*names, expand=False)
         for column in table.columns:
             column.justify = "right"
         for result in list(self._latest):
-            cells = _cells(result, labels=False)
-            table.add_row(*cells, style="yellow" if result.taken_over else None)
+            table.add_row(*_values(result))
         return Group(self._progress, table)
 
 
@@ -127,25 +129,36 @@ def print_summary(console: Console, summary: Summary) -> None:
 
 def summary_lines(summary: Summary) -> list[tuple[str, str]]:
     """Label and value of each line of the summary."""
+    sizes = ", ".join(f"{size}: {count}" for size, count in sorted(summary.batch_sizes.items()))
     lines = [
-        ("frames", f"{summary.frames} in {summary.wall_ns / 1e9:.1f} s"),
-        ("faces found", f"{summary.faces}, in {summary.frames_with_faces} frames"),
-        ("latency per frame", f"{_percentiles(summary.latencies_ns)}, from picture to boxes"),
         (
-            "of it the model",
-            f"{_percentiles(summary.model_times_ns)}; {summary.model_share:.0%} of all",
+            "pictures",
+            f"{summary.pictures} of {_count(summary.cameras, 'camera')} in "
+            f"{summary.wall_ns / 1e9:.1f} s, {summary.rate_hz:.0f} a second",
         ),
-        ("copied", f"{summary.copied_nbytes:,} bytes into the streams, none out of them"),
-        ("", f"{summary.frame_nbytes:,} a frame, once, for all readers"),
+        ("faces found", f"{summary.faces}, in {summary.pictures_with_faces} pictures"),
+        ("latency", f"{_percentiles(summary.latencies_ns)}, from picture to faces"),
+        ("of it the model", _percentiles(summary.model_times_ns)),
+        (
+            "beyond the model",
+            f"{_percentiles(summary.beyond_ns)}: two copies, waits, two processes",
+        ),
+        ("batch sizes", f"{sizes} (calls taken together: pictures)"),
+        ("pixels", f"{summary.pixels_nbytes:,} bytes, each where it is read"),
     ]
+    workers = _count(summary.workers, "worker")
+    if summary.killed or summary.restarts:
+        lines.append(
+            (
+                "workers",
+                f"{workers}; {summary.killed} killed with kill -9, {summary.restarts} started in "
+                f"its place, {_count(summary.redelivered, 'call')} went to another worker",
+            )
+        )
+    else:
+        lines.append(("workers", workers))
     if summary.complete:
-        lines.append(("lost", "nothing: every frame was answered, once and in order"))
-    if summary.deaths:
-        plural = "s" * (summary.taken_over != 1)
-        lines += [
-            ("model process", f"died {summary.deaths}x, started again each time"),
-            ("taken over", f"{summary.taken_over} frame{plural} by the next one, not in the times"),
-        ]
+        lines.append(("lost", "nothing: every picture came with its faces, once and in order"))
     if isinstance(summary.statistics, str):
         lines.append(("C++ program", summary.statistics))
     elif summary.statistics is not None:
@@ -153,17 +166,17 @@ def summary_lines(summary: Summary) -> list[tuple[str, str]]:
         lines += [
             (
                 "C++ program",
-                f"{counted.results} results ({counted.missing} missing, {counted.repeated} "
+                f"{counted.results} pictures ({counted.missing} missing, {counted.repeated} "
                 f"repeated), mean score {counted.mean_score:.3f}",
             ),
             (
                 "",
-                f"looked at {counted.pictures} pictures, always the newest, "
+                f"looked at the pixels of {counted.pictures}, always the newest, "
                 f"mean value {counted.mean_brightness:.0f}",
             ),
         ]
     if summary.interrupted:
-        lines.append(("interrupted", f"after {summary.frames} frames"))
+        lines.append(("interrupted", f"after {summary.pictures} pictures"))
     return lines
 
 
@@ -174,16 +187,30 @@ def _percentiles(times_ns: list[int]) -> str:
     return f"p50 {p50:.2f} ms, p99 {p99:.2f} ms"
 
 
-def _cells(result: FrameResult, *, labels: bool = True) -> tuple[str, ...]:
-    latency, model = f"{result.latency_ns / 1e6:.2f} ms", f"{result.model_ns / 1e6:.2f} ms"
-    score = f"{result.best_score:.2f}" if result.faces else "-"
-    if not labels:
-        return str(result.number), str(result.faces), score, latency, model, str(result.pid)
-    plural = "s" * (result.faces != 1)
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def _values(result: PictureResult) -> tuple[str, ...]:
     return (
+        str(result.camera),
         str(result.number),
-        f"{result.faces} face{plural} ({score})",
+        str(result.faces),
+        f"{result.best_score:.2f}" if result.faces else "-",
+        f"{result.latency_ns / 1e6:.2f} ms",
+        f"{result.model_ns / 1e6:.2f} ms",
+        str(result.batch_size),
+        str(result.pid),
+    )
+
+
+def _cells(result: PictureResult) -> tuple[str, ...]:
+    camera, number, _, score, latency, model, size, pid = _values(result)
+    return (
+        f"camera {camera} picture {number}",
+        f"{_count(result.faces, 'face')} ({score})",
         f"latency {latency}",
         f"model {model}",
-        f"process {result.pid}",
+        f"batch of {size}",
+        f"worker {pid}",
     )

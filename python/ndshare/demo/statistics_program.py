@@ -1,4 +1,4 @@
-"""The C++ program that follows both streams, as the parent sees it.
+"""The C++ program that follows the stream, as the parent sees it.
 
 What belongs here: where it lies, its start, its end, and its one line of JSON. The job does not
 need it: where it is missing, or fails, that is said in a line.
@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from ndshare.demo.supervisor import how_it_ended, last_line, stop_process
+from ndshare.demo.child_process import how_it_ended, last_line, stop_process
 
 PROGRAM = Path(__file__).with_name("demo_statistics")
 """Built from examples/demo_statistics.cpp and installed beside this module."""
@@ -19,7 +19,7 @@ READY = "ready"
 
 
 class Statistics(NamedTuple):
-    """What the program says at its end; `missing` and `repeated` are of the results' numbers."""
+    """What the program says at its end; `missing` and `repeated` are of the pictures' numbers."""
 
     results: int
     missing: int
@@ -31,11 +31,11 @@ class Statistics(NamedTuple):
 
 
 class StatisticsProgram:
-    """Its process. It ends by itself when both streams have."""
+    """Its process. It ends by itself when the stream has."""
 
-    def __init__(self, frames_name: str, faces_name: str) -> None:
+    def __init__(self, stream: str) -> None:
         """Starts nothing yet."""
-        self._names = frames_name, faces_name
+        self._stream = stream
         self._process: subprocess.Popen[str] | None = None
         self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         self.outcome: Statistics | str | None = None
@@ -46,12 +46,12 @@ class StatisticsProgram:
         return self._process.pid if self._process else 0
 
     def start(self) -> str | None:
-        """Starts it, and returns when no result can pass it by. Why it did not start, in a line."""
+        """Starts it; returns when no picture can pass it by. Why it did not start, in a line."""
         if not PROGRAM.is_file():
             return f'"{PROGRAM}" is not installed'
         try:
             self._process = subprocess.Popen(
-                [PROGRAM, *self._names],
+                [PROGRAM, self._stream],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,

@@ -3,49 +3,71 @@
 What belongs here: numbers with their units, no text.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
+import ndshare
 from ndshare.demo.statistics_program import Statistics
 
 
-class FrameResult(NamedTuple):
-    """One answered frame.
+class PictureResult(NamedTuple):
+    """One picture with its faces.
 
-    `latency_ns`: from before the picture is copied into its stream until its boxes are published in
-    theirs; `model_ns`: the part of it that the model's process spent on resizing, inference and
-    decoding; `taken_over`: the frame was there when a model process died, and the next answered it.
+    `latency_ns`: from before the picture is copied until its faces are with the camera; `model_ns`:
+    the part of it from the taking of its batch until its answer, which is resizing, inference and
+    decoding, also of those that went first in its batch.
     """
 
+    camera: int
     number: int
     faces: int
     best_score: float
     latency_ns: int
     model_ns: int
-    result_nbytes: int
+    batch_size: int
     pid: int
-    taken_over: bool
+    nbytes: int
+
+    @classmethod
+    def of(cls, picture: ndshare.Frame) -> Self:
+        """Of a frame of the stream."""
+        scores = picture["scores"]
+        return cls(
+            camera=int(picture["camera"]),
+            number=int(picture["number"]),
+            faces=len(scores),
+            best_score=float(scores[0]) if len(scores) else 0.0,
+            latency_ns=int(picture["latency_ns"]),
+            model_ns=int(picture["model_ns"]),
+            batch_size=int(picture["batch_size"]),
+            pid=int(picture["pid"]),
+            nbytes=picture["image"].nbytes,
+        )
 
 
 @dataclass
 class Summary:
     """The whole job. `problem` is what ended it early, or kept it from its task, in one line.
 
-    `complete`: every frame was answered, once and in order, and the results were ended after that;
-    `statistics`: what the C++ program counted, why it did not, None if it never ran.
+    `complete`: every picture came with its faces, once and in order; `statistics`: what the C++
+    program counted, why it did not, None if it never ran; `redelivered`: calls that another worker
+    answered because theirs died.
     """
 
     title: str
-    frames: int = 0
-    frames_with_faces: int = 0
+    cameras: int = 1
+    workers: int = 1
+    pictures: int = 0
+    pictures_with_faces: int = 0
     faces: int = 0
-    deaths: int = 0
-    taken_over: int = 0
-    frame_nbytes: int = 0
-    results_nbytes: int = 0
+    killed: int = 0
+    restarts: int = 0
+    redelivered: int = 0
+    pixels_nbytes: int = 0
     wall_ns: int = 0
     interrupted: bool = False
     complete: bool = False
@@ -54,34 +76,28 @@ class Summary:
     paths: list[Path] = field(default_factory=list)
     latencies_ns: list[int] = field(default_factory=list)
     model_times_ns: list[int] = field(default_factory=list)
+    batch_sizes: Counter[int] = field(default_factory=Counter)
 
-    def add(self, result: FrameResult) -> None:
-        """Counts one answered frame.
-
-        A frame that was taken over counts everywhere but in the times: its latency is that of a
-        process start, which would hide what the streams and the model need.
-        """
-        self.frames += 1
+    def add(self, result: PictureResult) -> None:
+        """Counts one picture."""
+        self.pictures += 1
         self.faces += result.faces
-        self.frames_with_faces += result.faces > 0
-        self.results_nbytes += result.result_nbytes
-        if result.taken_over:
-            self.taken_over += 1
-        else:
-            self.latencies_ns.append(result.latency_ns)
-            self.model_times_ns.append(result.model_ns)
+        self.pictures_with_faces += result.faces > 0
+        self.pixels_nbytes += result.nbytes
+        self.latencies_ns.append(result.latency_ns)
+        self.model_times_ns.append(result.model_ns)
+        self.batch_sizes[result.batch_size] += 1
 
     @property
-    def model_share(self) -> float:
-        """The model's part of all latency, 0 to 1; 0 without frames."""
-        whole = sum(self.latencies_ns)
-        return sum(self.model_times_ns) / whole if whole else 0.0
+    def rate_hz(self) -> float:
+        """Pictures a second, over all cameras."""
+        return self.pictures / (self.wall_ns / 1e9) if self.wall_ns else 0.0
 
     @property
-    def copied_nbytes(self) -> int:
-        """All bytes copied into the two streams. Nothing is copied out: every reader looks at the
-        pictures and the results where they lie."""
-        return self.frame_nbytes * self.frames + self.results_nbytes
+    def beyond_ns(self) -> list[int]:
+        """Of each picture: its latency without the model's part."""
+        pairs = zip(self.latencies_ns, self.model_times_ns, strict=True)
+        return [latency - model for latency, model in pairs]
 
 
 def percentiles_ms(times_ns: list[int]) -> tuple[float, float]:
