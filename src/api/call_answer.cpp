@@ -28,6 +28,7 @@ class Call::Impl::KeptAnswer final : public api::FrameOrigin {
     const Fields& fields() const override { return memory_->results; }
     std::uint64_t generation() const override { return memory_->generation(); }
     bool is_object() const override { return false; }
+    const std::string& name() const override { return *client_->name; }
 
  private:
     const std::shared_ptr<Client::Impl> client_;
@@ -68,7 +69,7 @@ Frame Call::Impl::result(Timeout timeout) {
 std::shared_ptr<Frame::Impl> Call::Impl::made_answer() {
     const ServiceMemory& m = *seat.memory;
     auto origin = std::make_shared<KeptAnswer>(client, seat.memory, held);
-    auto made = std::make_shared<Frame::Impl>(std::move(origin), client->name);
+    auto made = std::make_shared<Frame::Impl>(std::move(origin));
     made->plan = &m.plan.results;
     made->begin = m.read_only;
     made->slot = held.slot;

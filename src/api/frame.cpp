@@ -19,13 +19,12 @@ using api::in_operation;
 // ---- making -------------------------------------------------------------------------------------
 
 std::shared_ptr<const Frame::Impl> Frame::Impl::make(const std::shared_ptr<api::EndLease>& lease,
-                                                     std::shared_ptr<const std::string> stream_name,
                                                      const api::Ring::Place& place, bool copy) {
     const api::StreamMemory& m = lease->memory();
     const auto& line = m.control.slot(place.slot);
     std::shared_ptr<Impl> made;
     try {
-        made = std::make_shared<Impl>(lease, std::move(stream_name));
+        made = std::make_shared<Impl>(lease);
     } catch (...) {
         lease->unpin(place.slot);
         throw;
@@ -77,7 +76,7 @@ FieldView Frame::Impl::field(std::size_t index) const {
 
 // ---- the public face ----------------------------------------------------------------------------
 
-std::string_view Frame::name() const noexcept { return *impl_->name; }
+std::string_view Frame::name() const noexcept { return impl_->origin->name(); }
 std::uint64_t Frame::seq() const noexcept { return impl_->seq; }
 std::uint64_t Frame::generation() const noexcept { return impl_->origin->generation(); }
 std::int64_t Frame::time_ns() const noexcept { return impl_->time_ns; }
@@ -88,7 +87,7 @@ const std::string& Frame::attrs_json() const {
     static const std::string none = "{}";
     return impl_->attrs.empty() ? none : impl_->attrs;
 }
-FrameRef Frame::ref() const { return {*impl_->name, generation(), seq()}; }
+FrameRef Frame::ref() const { return {impl_->origin->name(), generation(), seq()}; }
 std::size_t Frame::field_count() const noexcept { return impl_->origin->fields().size(); }
 FieldView Frame::field(std::size_t index) const { return impl_->field(index); }
 std::string_view Frame::field_name(std::size_t index) const {
@@ -114,7 +113,7 @@ std::shared_ptr<const std::byte> Frame::memory(std::size_t index) const {
 
 FieldView Frame::checked(std::string_view field, const Dtype& dtype, std::size_t rank) const {
     const FieldView view = impl_->field(field_index(field));
-    api::require_view("view", *impl_->name, *view.spec, dtype, rank);
+    api::require_view("view", impl_->origin->name(), *view.spec, dtype, rank);
     return view;
 }
 
@@ -123,14 +122,16 @@ FieldView Frame::checked(std::string_view field, const Dtype& dtype, std::size_t
 namespace {
 
 // A process's own end for frames by number: one for each memory, as long as a frame of it lives.
-std::shared_ptr<api::EndLease> lease_for_refs(const std::shared_ptr<api::StreamMemory>& memory) {
+std::shared_ptr<api::EndLease> lease_for_refs(const std::shared_ptr<api::StreamMemory>& memory,
+                                              const std::string& name) {
     static auto& mutex = *new api::ForkMutex;
     static auto& leases = *new std::map<api::MemoryId, std::weak_ptr<api::EndLease>>;
     const std::lock_guard lock(mutex);
     std::erase_if(leases, [](const auto& entry) { return entry.second.expired(); });
     auto& known = leases[memory->segment->id()];
     if (auto lease = known.lock(); lease && lease->is_here()) return lease;
-    auto made = std::make_shared<api::EndLease>(memory, layout::kEndRefs);
+    auto made = std::make_shared<api::EndLease>(memory, layout::kEndRefs,
+                                                std::make_shared<const std::string>(name));
     known = made;
     return made;
 }
@@ -160,8 +161,7 @@ Frame FrameRef::get_or_throw() const {
                             std::to_string(generation) + ", the name has " +
                             (memory ? std::to_string(memory->generation()) : "another") + " now");
         }
-        auto lease = lease_for_refs(memory);
-        auto shared_name = std::make_shared<const std::string>(name);
+        auto lease = lease_for_refs(memory, name);
         if (sync::full_seq(seq & sync::kSeqMask, memory->ring().anchor()) != seq) {
             throw Error(Errc::not_found, "ref.get", name,
                         "this stream has no frame " + std::to_string(seq));
@@ -179,7 +179,7 @@ Frame FrameRef::get_or_throw() const {
                                 " was overwritten; hold the frame, get it sooner, or give the "
                                 "stream more slots");
         }
-        return Frame(Frame::Impl::make(lease, std::move(shared_name), place, false));
+        return Frame(Frame::Impl::make(lease, place, false));
     });
 }
 

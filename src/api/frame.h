@@ -16,13 +16,11 @@ struct Frame::Impl {
     // copy: the bytes too; the pin is given back at once. Errors: CorruptBytes, bad_alloc (the pin
     // is given back).
     static std::shared_ptr<const Impl> make(const std::shared_ptr<api::EndLease>& lease,
-                                            std::shared_ptr<const std::string> stream_name,
                                             const api::Ring::Place& place, bool copy);
     static Frame wrap(std::shared_ptr<const Impl> impl) { return Frame(std::move(impl)); }
 
     // REQUIRES: the rest is filled in before anybody else sees it.
-    Impl(std::shared_ptr<api::FrameOrigin> held, std::shared_ptr<const std::string> user_name)
-        : origin(std::move(held)), name(std::move(user_name)) {}
+    explicit Impl(std::shared_ptr<api::FrameOrigin> held) : origin(std::move(held)) {}
     ~Impl() {
         if (pinned) origin->unpin(slot);
     }
@@ -33,7 +31,6 @@ struct Frame::Impl {
     void copy_fields(const std::vector<layout::Field>& plan, std::uint64_t bytes);
 
     const std::shared_ptr<api::FrameOrigin> origin;
-    const std::shared_ptr<const std::string> name;  // the user's
     const std::vector<layout::Field>* plan = nullptr;
     const std::byte* begin = nullptr;  // what the plan counts from
     std::size_t slot = 0;              // in begin, and of the origin as long as it is pinned

@@ -1,5 +1,7 @@
 // Loan: a slot to fill in place. Where no slot is free (drop_oldest), memory of the process's own
 // is filled and the frame published if a slot comes free by then.
+#include <algorithm>
+
 #include "api/aligned_bytes.h"
 #include "api/operation.h"
 #include "api/publisher.h"
@@ -19,7 +21,7 @@ struct Loan::Impl {
     std::optional<std::size_t> slot;
     std::shared_ptr<std::byte[]> scratch;
     std::byte* bytes = nullptr;
-    std::vector<Shape> shapes;  // of each field, now; empty for fixed ones
+    std::vector<Shape> shapes;  // of each field, now; empty where none has a shape of its own
     std::optional<std::int64_t> time_ns;
     std::string attrs;
     bool open = true;
@@ -31,8 +33,10 @@ struct Loan::Impl {
                     "this loan was published or discarded already; take another one");
     }
     FieldView field(std::size_t index) const {
-        return api::view_of(memory->fields[index].second, memory->plan.fields[index], bytes, 0,
-                            shapes[index]);
+        const layout::Field& plan = memory->plan.fields[index];
+        return api::view_of(memory->fields[index].second, plan, bytes, 0,
+                            plan.variable ? std::span<const std::int64_t>(shapes[index])
+                                          : std::span<const std::int64_t>());
     }
     void put_extents() const {
         for (std::size_t k = 0; k < memory->plan.fields.size(); ++k) {
@@ -80,8 +84,9 @@ std::optional<Loan> Publisher::loan(Timeout timeout) {
         auto made = std::make_unique<Loan::Impl>(impl_);
         made->memory = impl_->memory;
         made->owner = impl_->memory->segment->owner();
-        for (const auto& field : made->memory->plan.fields) {
-            made->shapes.push_back(field.variable ? field.shape : Shape{});
+        const auto& fields = made->memory->plan.fields;
+        if (std::any_of(fields.begin(), fields.end(), [](auto& field) { return field.variable; })) {
+            for (const auto& field : fields) made->shapes.push_back(field.shape);
         }
         made->slot = impl_->claim(use, timeout);
         if (made->slot) {

@@ -192,11 +192,16 @@ void Publisher::Impl::close() noexcept {
     leave();
 }
 
-void Publisher::Impl::ensure_lease() {
+void Publisher::Impl::set_lease(std::shared_ptr<api::EndLease> lease) {
+    lease_ = std::move(lease);
+    leased_owner_.store(lease_->owner(), std::memory_order_relaxed);
+}
+
+void Publisher::Impl::renew_lease() {
     const std::lock_guard lock(mutex_);
     // A forked child publishes beside its parent, as somebody who was given the handle.
     if (!lease_->is_here()) {
-        lease_ = std::make_shared<api::EndLease>(memory, layout::kEndPublisher);
+        set_lease(std::make_shared<api::EndLease>(memory, layout::kEndPublisher));
     }
 }
 
@@ -254,9 +259,11 @@ std::optional<std::size_t> Publisher::Impl::claim(const Use& use, Timeout timeou
         note_blocker(m, claim.blocker);
         return std::nullopt;
     }
+    auto claim = ring.claim(me, true, false, claims_);
+    if (claim) return claim.slot;
     sync::Patience patience(timeout.count(), spin, [&] { go_on(use, "publish"); });
-    const auto claim = sync::claim_waiting(ring, m.ends(), m.control.words().room,
-                                           m.segment->ground(), me, claims_, patience);
+    claim = sync::claim_waiting(ring, m.ends(), m.control.words().room, m.segment->ground(), me,
+                                claims_, patience);
     if (claim) return claim.slot;
     note_blocker(m, claim.blocker);
     return std::nullopt;

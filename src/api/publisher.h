@@ -52,17 +52,23 @@ struct Publisher::Impl {
     std::uint64_t commit(const Use& use, std::size_t slot, const Stamp& stamp);
     void count_dropped();
     // This process publishes here: it has a lease of its own. REQUIRES: a Use.
-    void ensure_lease();
-    void set_lease(std::shared_ptr<api::EndLease> lease) { lease_ = std::move(lease); }
+    void ensure_lease() {
+        // Relaxed: a child finds its parent's word here, and its own is another one.
+        if (leased_owner_.load(std::memory_order_relaxed) != memory->segment->owner())
+            renew_lease();
+    }
+    void set_lease(std::shared_ptr<api::EndLease> lease);
     void require_current(const Use& use, const char* operation) const;
     void require_open_stream(const Use& use, const char* operation) const;
     [[noreturn]] void throw_replaced(const char* operation) const;
     void go_on(const Use& use, const char* operation);
 
  private:
+    void renew_lease();
     void note_blocker(const api::StreamMemory& m, std::size_t end);
     api::ForkMutex mutex_;
     std::shared_ptr<api::EndLease> lease_;
+    std::atomic<std::uint64_t> leased_owner_{0};  // whose process lease_ is
     sync::ClaimMemory claims_;
 };
 

@@ -137,8 +137,9 @@ std::shared_ptr<StreamMemory> attach_stream(Found&& found, bool writeable) {
 
 // ---- ends ---------------------------------------------------------------------------------------
 
-EndLease::EndLease(std::shared_ptr<const StreamMemory> memory, std::uint32_t kind)
-    : memory_(std::move(memory)), kind_(kind) {
+EndLease::EndLease(std::shared_ptr<const StreamMemory> memory, std::uint32_t kind,
+                   std::shared_ptr<const std::string> stream_name)
+    : memory_(std::move(memory)), name_(std::move(stream_name)), kind_(kind) {
     Segment& segment = *memory_->segment;
     segment.require_attached();
     owner_ = segment.owner();
@@ -199,9 +200,12 @@ Ring::Exact EndLease::take_exactly(std::uint64_t seq, Ring::Place& place) {
 std::size_t EndLease::pin_count() const {
     std::size_t count = 0;
     for (std::size_t word = 0; word < memory_->control.pin_words(); ++word) {
-        // Relaxed: our own bits; another thread's may be a moment older.
-        count += static_cast<std::size_t>(
-            std::popcount(sync::Atomics::load_relaxed(words().pins[word])));
+        // Relaxed: our own bits; another thread's may be a moment older. Few are set: a loop over
+        // them is shorter than a call of what counts bits where the CPU's instruction is not known.
+        for (std::uint64_t bits = sync::Atomics::load_relaxed(words().pins[word]); bits != 0;
+             bits &= bits - 1) {
+            ++count;
+        }
     }
     return count;
 }

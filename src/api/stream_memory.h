@@ -55,6 +55,7 @@ class FrameOrigin {
     virtual ~FrameOrigin() = default;
     virtual void unpin(std::size_t slot) noexcept = 0;
     virtual const Fields& fields() const = 0;
+    virtual const std::string& name() const = 0;  // the user's
     virtual std::uint64_t generation() const = 0;
     virtual bool is_object() const = 0;
 };
@@ -64,13 +65,16 @@ class FrameOrigin {
 // publisher's child has none (is_here() says no) until it takes one.
 class EndLease final : public ForkPart, public FrameOrigin {
  public:
-    EndLease(std::shared_ptr<const StreamMemory> memory, std::uint32_t kind);
+    // stream_name: the user's, for the frames that are got through it.
+    EndLease(std::shared_ptr<const StreamMemory> memory, std::uint32_t kind,
+             std::shared_ptr<const std::string> stream_name = {});
     ~EndLease() override;
     EndLease(const EndLease&) = delete;
 
     const StreamMemory& memory() const { return *memory_; }
     const std::shared_ptr<const StreamMemory>& share_memory() const { return memory_; }
     std::size_t index() const { return index_; }
+    std::uint64_t owner() const { return owner_; }
     bool is_here() const { return owner_ == memory_->segment->owner(); }
     layout::End& words() const { return memory_->control.end(index_); }
     void set_kind(std::uint32_t kind);
@@ -87,6 +91,7 @@ class EndLease final : public ForkPart, public FrameOrigin {
     }
     void unpin(std::size_t slot) noexcept override;
     const Fields& fields() const override { return memory_->fields; }
+    const std::string& name() const override { return *name_; }
     std::uint64_t generation() const override { return memory_->generation(); }
     bool is_object() const override { return memory_->plan.is_object(); }
     // Of an end of kind refs: the same slot may be taken several times, each with its unpin().
@@ -99,6 +104,7 @@ class EndLease final : public ForkPart, public FrameOrigin {
 
  private:
     std::shared_ptr<const StreamMemory> memory_;
+    std::shared_ptr<const std::string> name_;
     std::uint32_t kind_;
     bool dormant_ = false;
     std::size_t index_ = 0, child_index_ = 0;

@@ -119,7 +119,7 @@ bool Subscriber::Impl::try_attach() {
     auto memory = api::attach_stream(std::move(*found), false);
     if (!memory) return false;
     require_expected(*memory);
-    auto lease = std::make_shared<api::EndLease>(memory, layout::kEndJoining);
+    auto lease = std::make_shared<api::EndLease>(memory, layout::kEndJoining, name);
     // From here nothing that we may want is overwritten by a `block` publisher.
     api::Ring ring = memory->ring();
     const std::uint64_t last = ring.last_seq();
@@ -214,7 +214,7 @@ std::shared_ptr<const Frame::Impl> Subscriber::Impl::make_frame(const api::Ring:
                                                                 bool copy,
                                                                 std::uint64_t cursor_before) {
     try {
-        return Frame::Impl::make(lease_, name, place, copy);
+        return Frame::Impl::make(lease_, place, copy);
     } catch (const std::bad_alloc&) {
         // Not lost: the next look finds it again.
         cursor_ = cursor_before;
@@ -225,7 +225,6 @@ std::shared_ptr<const Frame::Impl> Subscriber::Impl::make_frame(const api::Ring:
 
 Subscriber::Impl::Step Subscriber::Impl::take() {
     Step step;
-    step.memory = memory_;
     memory_->segment->require_attached();
     if (lease_->is_dormant()) lease_->wake_up(cursor_);
     const std::uint64_t cursor_before = cursor_;
@@ -254,11 +253,16 @@ Subscriber::Impl::Step Subscriber::Impl::take() {
         case api::Ring::Outcome::nothing:
             break;
     }
+    if (step.news != News::frame) step.memory = memory_;
     return step;
 }
 
 Subscriber::Impl::Step Subscriber::Impl::step(bool attach) {
     const std::lock_guard lock(mutex_);
+    return step_inside(attach);
+}
+
+Subscriber::Impl::Step Subscriber::Impl::step_inside(bool attach) {
     for (;;) {
         if (!memory_ && (!attach || !try_attach())) return {};
         Step now = take();
@@ -308,13 +312,12 @@ void Subscriber::Impl::throw_end(const char* operation) const {
 
 // What is there; where we may spin, a look at the history alone must do for "nothing".
 Subscriber::Impl::Step Subscriber::Impl::look_first(const sync::Patience& patience) {
-    if (!options.latest && !patience.over()) {
-        const std::lock_guard lock(mutex_);
-        if (memory_ && spin.ns() > 0 && !memory_->ring().has_next(cursor_)) {
-            return {News::nothing, nullptr, memory_, 0};
-        }
+    const std::lock_guard lock(mutex_);
+    const bool has_none = !options.latest && memory_ && !memory_->ring().has_next(cursor_);
+    if (has_none && spin.ns() > 0 && !patience.over()) {
+        return {News::nothing, nullptr, memory_, 0};
     }
-    return step(true);
+    return step_inside(true);
 }
 
 Subscriber::Impl::Step Subscriber::Impl::wait_for_news(sync::Patience& patience) {

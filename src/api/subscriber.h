@@ -49,8 +49,9 @@ struct Subscriber::Impl final : api::Awaited {
     struct Step {
         News news = News::nothing;
         std::shared_ptr<const Frame::Impl> frame;
-        std::shared_ptr<const api::StreamMemory> memory;  // nullptr: there is no stream
-        std::uint64_t latest = 0;                         // its word before the look
+        // Where it looked, unless there was a frame; nullptr: there is no stream.
+        std::shared_ptr<const api::StreamMemory> memory;
+        std::uint64_t latest = 0;  // its word before the look
     };
     // Takes what is there; attaches and moves on to newer memory where that is needed. attach:
     // false: only look where it is attached already.
@@ -82,6 +83,7 @@ struct Subscriber::Impl final : api::Awaited {
     bool try_attach();
     void detach() noexcept;
     Step take();
+    Step step_inside(bool attach);
     bool should_move() const;
     // The same, asking the name now and then: nobody may have said that it moved.
     bool should_move_by_now();

@@ -1,7 +1,6 @@
 // sync/claim_memory.h: what a publisher remembers between claims, so that it need not look at every
 // end each time. Private to a process.
-// Threads: any. Relaxed: what is missed is looked up again. Blocks: no; a fork in the middle of the
-// pair leaves it in use in the child, which then looks every time.
+// Threads: any. Relaxed: what is missed is looked up again. Blocks: no.
 #pragma once
 #include <array>
 #include <atomic>
@@ -16,19 +15,19 @@ class ClaimMemory {
  public:
     // ---- what every in-order end has read while nobody joined or left -------------------------
     // A number that two threads of a handle mixed with the count of another look could call unread
-    // frames read: who finds the pair in use does without.
-    bool was_read(std::uint64_t seq, std::uint32_t joins) noexcept {
-        if (pair_in_use_.test_and_set(std::memory_order_acquire)) return false;
-        const bool was = has_read_ && joins_ == joins && seq_distance(seq, read_up_to_) <= 0;
-        pair_in_use_.clear(std::memory_order_release);
-        return was;
+    // frames read. So the count lies beside the low half of its number: halves that differ are a
+    // mixture, and whoever meets one looks for himself. (Two numbers with the same low half are
+    // 2^32 frames apart: no thread is so long between two stores.)
+    bool was_read(std::uint64_t seq, std::uint32_t joins) const noexcept {
+        // Relaxed, both: see above.
+        const std::uint64_t read_up_to = read_up_to_.load(std::memory_order_relaxed);
+        const std::uint64_t count = joins_of_read_.load(std::memory_order_relaxed);
+        return count == with_low_half(joins, read_up_to) && seq_distance(seq, read_up_to) <= 0;
     }
     void note_read(std::uint64_t seq, std::uint32_t joins) noexcept {
-        if (pair_in_use_.test_and_set(std::memory_order_acquire)) return;
-        has_read_ = true;
-        joins_ = joins;
-        read_up_to_ = seq;
-        pair_in_use_.clear(std::memory_order_release);
+        // Relaxed, both: see above.
+        read_up_to_.store(seq, std::memory_order_relaxed);
+        joins_of_read_.store(with_low_half(joins, seq), std::memory_order_relaxed);
     }
     // ---- whether pins were met lately: then a look at the bits comes before BUSY --------------
     bool expects_pins() const noexcept { return pins_.load(std::memory_order_relaxed) > 0; }
@@ -52,19 +51,32 @@ class ClaimMemory {
 
  private:
     static constexpr std::uint32_t kLooksPerQuestion = 16, kClaimsAfterPin = 64;
-    std::atomic_flag pair_in_use_{};
-    bool has_read_ = false;
-    std::uint32_t joins_ = 0;
-    std::uint64_t read_up_to_ = 0;
+    static std::uint64_t with_low_half(std::uint32_t joins, std::uint64_t seq) noexcept {
+        return std::uint64_t{joins} << 32 | (seq & 0xffff'ffff);
+    }
+    std::atomic<std::uint64_t> read_up_to_{0}, joins_of_read_{1};  // a mixture: nothing is known
     std::atomic<std::uint32_t> pins_{0}, looks_{0};
     std::array<std::atomic<std::uint64_t>, layout::kEndCount> owners_{};
 };
 
 // What one claim asks the kernel. Not hard: an end counts as alive unless known to be dead.
-struct Asked {
+class Asked {
+ public:
+    Asked(ClaimMemory& known, bool may_ask) : memory(known) {
+        if (may_ask) ask();
+    }
     ClaimMemory& memory;
-    bool hard;
-    std::array<std::uint8_t, layout::kEndCount> answers;  // 0: not asked, 1: alive
+    bool hard() const noexcept { return hard_; }
+    void ask() noexcept {
+        hard_ = true;
+        is_alive_.fill(false);
+    }
+    bool& is_alive(std::size_t end) noexcept { return is_alive_[end]; }  // REQUIRES: hard()
+
+ private:
+    bool hard_ = false;
+    std::array<bool, layout::kEndCount>
+        is_alive_;  // asked already; unset, as most claims never ask
 };
 
 }  // namespace ndshare::sync

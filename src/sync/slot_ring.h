@@ -51,7 +51,7 @@ class SlotRing {
     Claim claim(std::uint64_t me, bool block, bool ask, ClaimMemory& memory) {
         const std::uint64_t newest = latest();
         const std::uint64_t oldest = seq_of(newest) - (control_.slot_count() - 1);
-        Asked soft{memory, false, {}};
+        Asked soft(memory, false);
         // SYNC(history): usually every slot has one of the last frames.
         const std::uint64_t entry = ground_.load_acquire(control_.ring(oldest));
         if (leads_to(entry, oldest) && slot_in_range(entry)) {
@@ -62,9 +62,9 @@ class SlotRing {
                 return claim;
             }
         }
-        soft.hard = ask && memory.is_time_to_ask();
+        if (ask && memory.is_time_to_ask()) soft.ask();
         if (Claim claim = claim_any(me, block, soft); claim || !ask) return claim;
-        Asked hard{memory, true, {}};
+        Asked hard(memory, true);
         return claim_any(me, block, hard);
     }
 
@@ -242,9 +242,9 @@ class SlotRing {
     bool counts(std::size_t end, Asked& asked) {
         const std::uint64_t owner = ground_.load_acquire(control_.end(end).owner);
         if (!names_a_row(owner) || asked.memory.has(end, owner)) return false;
-        if (!asked.hard || asked.answers[end] != 0) return true;
+        if (!asked.hard() || asked.is_alive(end)) return true;
         if (ground_.owner_is_alive(owner)) {
-            asked.answers[end] = 1;
+            asked.is_alive(end) = true;
             return true;
         }
         asked.memory.add(end, owner);
@@ -377,7 +377,7 @@ class SlotRing {
         auto& line = control_.slot(slot);
         std::uint64_t word = ground_.load_acquire(line.word);
         const SlotKind kind = kind_of(word);
-        if (!asked.hard || (kind != SlotKind::busy && kind != SlotKind::ready)) return word;
+        if (!asked.hard() || (kind != SlotKind::busy && kind != SlotKind::ready)) return word;
         const std::size_t row = word >> 8 & 0xff;
         if (row >= layout::kRowCount) throw CorruptBytes("a slot's word names no peer");
         // SYNC(row-epoch)
