@@ -16,12 +16,13 @@ std::string text_of(const char* operation, std::string_view name, const char* te
 }
 
 // number of seconds, or a TypeError with that text.
-double to_seconds(nb::handle seconds, const std::string& otherwise) {
-    if (is_bool(seconds)) throw nb::type_error(otherwise.c_str());
-    const double value = PyFloat_AsDouble(seconds.ptr());
-    if (value == -1.0 && PyErr_Occurred() != nullptr) {
+double to_seconds(nb::handle seconds, const char* operation, std::string_view name,
+                  const char* otherwise) {
+    if (PyFloat_CheckExact(seconds.ptr())) return PyFloat_AS_DOUBLE(seconds.ptr());
+    const double value = is_bool(seconds) ? -1.0 : PyFloat_AsDouble(seconds.ptr());
+    if (is_bool(seconds) || (value == -1.0 && PyErr_Occurred() != nullptr)) {
         PyErr_Clear();
-        throw nb::type_error(otherwise.c_str());
+        throw nb::type_error(text_of(operation, name, otherwise).c_str());
     }
     return value;
 }
@@ -37,9 +38,9 @@ Timeout from_seconds(double value) {
 
 Timeout to_timeout(nb::handle seconds, const char* operation, std::string_view name) {
     if (seconds.is_none()) return forever;
-    const double value = to_seconds(
-        seconds, text_of(operation, name,
-                         "timeout must be seconds as a float, or None for ever; not a bool"));
+    const double value =
+        to_seconds(seconds, operation, name,
+                   "timeout must be seconds as a float, or None for ever; not a bool");
     if (std::isnan(value)) {
         throw nb::value_error(
             text_of(operation, name, "timeout must not be NaN; None waits for ever").c_str());
@@ -49,8 +50,8 @@ Timeout to_timeout(nb::handle seconds, const char* operation, std::string_view n
 
 Timeout to_spin(nb::handle seconds, const char* operation, std::string_view name) {
     if (seconds.is_none()) return Timeout(-1);
-    const double value = to_seconds(
-        seconds, text_of(operation, name, "spin must be seconds as a float, or None: adaptive"));
+    const double value =
+        to_seconds(seconds, operation, name, "spin must be seconds as a float, or None: adaptive");
     // Longer spinning is a mistake in units, and deaf to signals meanwhile.
     if (!(value <= 0.05)) {
         throw nb::value_error(

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "convert.h"
+#include "frame_type.h"
 #include "ndshare/ndshare.hpp"
 #include "numpy.h"
 
@@ -34,9 +35,6 @@ auto named(const char* operation, const std::string& name, Body body) {
 
 // 0, or Error: which one of several?
 std::size_t the_only_field(const char* operation, std::string_view name, std::size_t count);
-
-// An ndshare.Frame.
-nb::object make_frame(Frame frame);
 
 // A slot that is being filled; its views become read-only when it is published.
 struct PyLoan {

@@ -94,23 +94,16 @@ nb::object view_over(const Spec& spec, std::span<const std::int64_t> shape, cons
     std::copy(shape.begin(), shape.end(), extents);
     int flags = writeable ? NPY_ARRAY_WRITEABLE : 0;
     if (spec.order == Order::fortran) flags |= NPY_ARRAY_F_CONTIGUOUS;
+    auto* descr = reinterpret_cast<PyArray_Descr*>(dtype.release().ptr());
+    // Contiguity NumPy sees by itself where it is given no strides, alignment it does not.
+    const auto alignment =
+        static_cast<std::size_t>(std::max<npy_intp>(1, PyDataType_ALIGNMENT(descr)));
+    if (reinterpret_cast<std::uintptr_t>(data) % alignment == 0) flags |= NPY_ARRAY_ALIGNED;
     nb::object view = steal_or_throw(
-        PyArray_NewFromDescr(&PyArray_Type, reinterpret_cast<PyArray_Descr*>(dtype.release().ptr()),
-                             static_cast<int>(shape.size()), extents, nullptr,
+        PyArray_NewFromDescr(&PyArray_Type, descr, static_cast<int>(shape.size()), extents, nullptr,
                              const_cast<std::byte*>(data), flags, nullptr));
-    PyArray_UpdateFlags(as_array(view), NPY_ARRAY_UPDATE_ALL);
     if (PyArray_SetBaseObject(as_array(view), base.release().ptr()) < 0) nb::raise_python_error();
     return view;
-}
-
-constexpr const char* kFrameName = "ndshare.frame";
-
-void drop_frame(PyObject* capsule) {
-    auto* frame = static_cast<Frame*>(PyCapsule_GetPointer(capsule, kFrameName));
-    // As above, where it is the last; otherwise a bit is cleared, which is not worth the GIL.
-    std::optional<nb::gil_scoped_release> released;
-    if (frame->holds_the_stream()) released.emplace();
-    delete frame;
 }
 
 }  // namespace
@@ -123,18 +116,15 @@ nb::object make_view(const Spec& spec, std::shared_ptr<std::byte> memory, bool w
     return view_over(spec, spec.shape, data, std::move(capsule), writeable);
 }
 
-nb::object make_frame_view(const FieldView& field, Frame frame) {
-    auto lease = std::make_unique<Frame>(std::move(frame));
-    nb::object capsule = steal_or_throw(PyCapsule_New(lease.get(), kFrameName, &drop_frame));
-    (void)lease.release();
-    return view_over(*field.spec, field.shape, field.data, std::move(capsule), false);
+nb::object make_view_over(const FieldView& field, nb::object base, bool writeable) {
+    return view_over(*field.spec, field.shape, field.data, std::move(base), writeable);
 }
 
 nb::object make_loan_view(const FieldView& field, std::shared_ptr<std::byte> memory) {
     auto lease = std::make_unique<std::shared_ptr<std::byte>>(std::move(memory));
     nb::object capsule = steal_or_throw(PyCapsule_New(lease.get(), kLeaseName, &drop_lease));
     (void)lease.release();
-    return view_over(*field.spec, field.shape, field.data, std::move(capsule), true);
+    return make_view_over(field, std::move(capsule), true);
 }
 
 nb::object make_rows(const Spec& spec, std::size_t count) {

@@ -21,8 +21,8 @@ nb::object dtype_of(const Spec& spec);
 
 // A plain ndarray over memory, which lives as long as the ndarray or anything that views it.
 nb::object make_view(const Spec& spec, std::shared_ptr<std::byte> memory, bool writeable);
-// The same for a field of one frame: read-only, the frame stays pinned.
-nb::object make_frame_view(const FieldView& field, Frame frame);
+// The same for a field of a slot; base is what keeps it.
+nb::object make_view_over(const FieldView& field, nb::object base, bool writeable);
 // The same for a field of a loan.
 nb::object make_loan_view(const FieldView& field, std::shared_ptr<std::byte> memory);
 // A new ndarray of the spec's dtype and this shape, C order, not filled.
