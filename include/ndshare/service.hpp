@@ -31,6 +31,8 @@ struct WorkerOptions {
     std::string full_name{};  // where to look instead of NDSHARE_NAMESPACE and name
 };
 struct ClientOptions {
+    // Its calls go before those of clients with a lesser one; -100 to 100.
+    int priority = 0;
     Timeout spin = Timeout(-1);
     std::string full_name{};
 };

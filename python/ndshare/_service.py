@@ -366,12 +366,22 @@ class Client(_core.ClientHandle):
 
     Each client may have its share of the service's slots under way. Threads: any. Picklable: the
     copy is a client of its own.
+
+    priority: calls of a client go before those of clients with a lesser one, -100 to 100; among
+    equals each gets its fair part. A busy client of a greater one can starve the others: give
+    their calls a timeout.
     """
 
-    def __init__(self, name: str, *, spin: float | None = None, _full_name: str = "") -> None:
+    def __init__(
+        self, name: str, *, priority: int = 0, spin: float | None = None, _full_name: str = ""
+    ) -> None:
         require_name(name, "connect")
-        super().__init__(name, spin, _full_name)
-        self._spin = spin
+        try:
+            number = _count(priority, "priority")
+        except TypeError as error:
+            raise said("connect", name, error) from error
+        super().__init__(name, number, spin, _full_name)
+        self._made_with = (number, spin)
 
     def submit(self, value: Any, /, *, timeout: float | None = None) -> Call:
         """Asks: an array, or a mapping of all inputs, is copied in. timeout: the call's deadline,
@@ -399,7 +409,7 @@ class Client(_core.ClientHandle):
     def __reduce__(self) -> Any:
         if self.closed:
             raise said("pickle", self.name, ValueError("this client is closed"))
-        return _connect, (self.name, self._spin, self._full_name)
+        return _connect, (self.name, *self._made_with, self._full_name)
 
     def __repr__(self) -> str:
         if not _core.is_made(self):
@@ -408,8 +418,8 @@ class Client(_core.ClientHandle):
         return f"<{state}ndshare.Client {self.name!r}>"
 
 
-def _connect(name: str, spin: float | None, full_name: str) -> Client:
-    return Client(name, spin=spin, _full_name=full_name)
+def _connect(name: str, priority: int, spin: float | None, full_name: str) -> Client:
+    return Client(name, priority=priority, spin=spin, _full_name=full_name)
 
 
 Sequence.register(Batch)

@@ -233,9 +233,9 @@ void init_client_side(nb::module_& m) {
     nb::class_<PyClient>(m, "ClientHandle", nb::is_weak_referenceable(), nb::dynamic_attr())
         .def(
             "__init__",
-            [](PyClient* self, std::string_view name, nb::object spin,
+            [](PyClient* self, std::string_view name, int priority, nb::object spin,
                const std::string& full_name) {
-                ClientOptions options{to_spin(spin, "connect", name), full_name};
+                ClientOptions options{priority, to_spin(spin, "connect", name), full_name};
                 std::optional<Client> made;
                 {
                     const nb::gil_scoped_release released;
@@ -243,7 +243,7 @@ void init_client_side(nb::module_& m) {
                 }
                 new (self) PyClient{std::move(made)};
             },
-            nb::arg("name"), nb::arg("spin").none(), nb::arg("full_name"))
+            nb::arg("name"), nb::arg("priority"), nb::arg("spin").none(), nb::arg("full_name"))
         .def_prop_ro("name", [](PyClient& c) { return c.get().name(); })
         .def_prop_ro("_full_name", [](PyClient& c) { return c.get().full_name(); })
         .def_prop_ro("closed", [](PyClient& c) { return c.get().closed(); })

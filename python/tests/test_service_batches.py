@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
 import pytest
-from services import ROW, SECONDS, answered_in_thread, running, take
+from services import NUMBER, ROW, SECONDS, answered_in_thread, running, take
 
 import ndshare
 
@@ -155,3 +156,39 @@ def test_max_delay_lets_a_call_wait_for_company() -> None:
         assert len(batch) == 1
         batch.reply(batch.inputs["x"])
         assert alone.result(SECONDS)[0] == 9
+
+
+def test_calls_of_a_client_with_a_greater_priority_go_first() -> None:
+    with (
+        ndshare.Worker("urgent", **NUMBER) as worker,
+        ndshare.Client("urgent", priority=-3) as background,
+        ndshare.Client("urgent") as usual,
+        ndshare.Client("urgent", priority=5) as urgent,
+    ):
+        copied = pickle.loads(pickle.dumps(urgent))
+        asked = [(background, 1), (usual, 2), (urgent, 3), (usual, 4), (copied, 5), (urgent, 6)]
+        calls = [client.submit(value) for client, value in asked]
+        turns = []
+        for _ in calls:
+            batch = take(worker)
+            turns.append(int(batch.inputs["x"][0]))
+            batch.reply([0])
+        copied.close()
+        assert set(turns[:3]) == {3, 5, 6}
+        assert turns[3:] == [2, 4, 1]
+        assert [int(call.result(timeout=SECONDS)) for call in calls] == [0] * 6
+
+
+@pytest.mark.parametrize(
+    ("priority", "kind", "text"),
+    [
+        (101, ValueError, "-100 to 100"),
+        (-101, ValueError, "-100 to 100"),
+        ("high", TypeError, "int"),
+    ],
+)
+def test_a_priority_that_is_none_is_refused(
+    priority: Any, kind: type[Exception], text: str
+) -> None:
+    with pytest.raises(kind, match=rf'^\[connect\] "urgent": .*{text}'):
+        ndshare.Client("urgent", priority=priority)

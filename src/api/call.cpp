@@ -93,7 +93,8 @@ void Call::Impl::submit(Timeout timeout) {
                            .deadline_ns = static_cast<std::uint64_t>(deadline_ns),
                            .submitted_ns = static_cast<std::uint64_t>(now),
                            .shape_key = key,
-                           .end = static_cast<std::uint32_t>(seat.lease->index())});
+                           .end = static_cast<std::uint32_t>(seat.lease->index()),
+                           .priority = client->priority});
     phase = Phase::pending;
 }
 
@@ -274,8 +275,7 @@ void Call::Impl::throw_outcome(Outcome what) const {
                 Errc::timeout, "call", name,
                 deadline_ns != 0 && phase == Phase::failed
                     ? "no answer by its deadline; " + workers_text()
-                    : "no answer yet; the call goes on, ask again or cancel it; " +
-                          workers_text());
+                    : "no answer yet; the call goes on, ask again or cancel it; " + workers_text());
     }
 }
 

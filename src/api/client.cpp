@@ -1,6 +1,7 @@
 #include "api/client.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <exception>
 #include <utility>
 
@@ -28,6 +29,9 @@ struct Moved : std::exception {};  // the service has new memory
 
 Client::Client(std::string_view name, const ClientOptions& options) {
     in_operation("connect", name, [&] {
+        if (std::abs(options.priority) > layout::kPriorityMax) {
+            throw Invalid("priority must be -100 to 100, got " + std::to_string(options.priority));
+        }
         impl_ = std::make_shared<Impl>(
             std::string(name),
             options.full_name.empty() ? api::full_name_of(name) : options.full_name, options);

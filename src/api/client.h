@@ -25,10 +25,12 @@ struct Client::Impl {
     Impl(std::string user_name, std::string whole_name, const ClientOptions& options)
         : name(std::make_shared<const std::string>(std::move(user_name))),
           full_name(std::move(whole_name)),
+          priority(options.priority),
           spin(options.spin.count()) {}
 
     const std::shared_ptr<const std::string> name;  // the user's
     const std::string full_name;
+    const std::int32_t priority;
     sync::SpinBudget spin;
     api::Gate gate;
 

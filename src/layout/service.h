@@ -31,6 +31,7 @@ namespace ndshare::layout {
 inline constexpr std::size_t kRequestSlotsMin = 1, kRequestSlotsMax = 4096;
 inline constexpr std::uint64_t kErrorBytes = 4096;
 inline constexpr std::size_t kRetriesMax = 15;
+inline constexpr std::int32_t kPriorityMax = 100;  // and the least is -100
 inline constexpr std::size_t kDurationBuckets = 40;
 
 // What the pool holds. Offsets are from its begin, strides from slot to slot.
@@ -76,7 +77,8 @@ struct RequestLine {
     Word64 shape_key;     // calls with different ones share no batch
     Word32 end;           // the client handle's
     Word32 error_bytes;   // length of the error's text
-    std::uint8_t reserved[16];
+    Word32 priority;      // of its client: a signed number, the greater goes first
+    std::uint8_t reserved[12];
 };
 static_assert(sizeof(RequestLine) == kCacheLine, "bump kLayoutVersion");
 static_assert(std::has_unique_object_representations_v<RequestLine>);

@@ -30,6 +30,7 @@ struct Held {
 struct Submission {
     std::uint64_t order = 0, deadline_ns = 0, submitted_ns = 0, shape_key = 0;
     std::uint32_t end = 0;
+    std::int32_t priority = 0;
 };
 
 template <class Ground>
@@ -78,6 +79,7 @@ class RequestPool {
         ground_.store_relaxed(line.submitted_ns, call.submitted_ns);
         ground_.store_relaxed(line.shape_key, call.shape_key);
         ground_.store_relaxed(line.end, call.end);
+        ground_.store_relaxed(line.priority, static_cast<std::uint32_t>(call.priority));
         ground_.store_relaxed(line.error_bytes, std::uint32_t{0});
         const std::uint64_t queued = request_in(held.word, RequestKind::queued);
         NDSHARE_FAULT_POINT_QUIET("pool.before_queued");
@@ -158,7 +160,8 @@ class RequestPool {
             }
             out.push_back({slot, word, ground_.load_relaxed(line.order),
                            ground_.load_relaxed(line.submitted_ns),
-                           ground_.load_relaxed(line.shape_key), deadline});
+                           ground_.load_relaxed(line.shape_key), deadline,
+                           static_cast<std::int32_t>(ground_.load_relaxed(line.priority))});
         }
     }
 

@@ -47,6 +47,24 @@ TEST(BatchChoice, other_shapes_stay) {
     calls[0].order = 99;  // now the other shape is first in turn
     EXPECT_EQ(chosen(calls, 8), Slots({2}));
 }
+TEST(BatchChoice, a_greater_priority_goes_first_whatever_the_tags) {
+    auto calls = waiting({5, 2, 9});
+    calls[2].priority = 1;
+    EXPECT_EQ(chosen(calls, 1), Slots({9}));
+    calls[0].priority = -1;
+    EXPECT_EQ(chosen(calls, 2), Slots({2, 9}));
+}
+TEST(BatchChoice, neighbours_do_not_push_out_a_greater_priority) {
+    auto calls = waiting({4, 5, 6, 9});
+    for (const std::size_t k : {0, 3}) calls[k].priority = 7;
+    EXPECT_EQ(chosen(calls, 2), Slots({4, 9}));
+    EXPECT_EQ(chosen(calls, 3), Slots({4, 5, 9}));
+}
+TEST(BatchChoice, among_equals_of_the_greatest_priority_neighbours_are_preferred) {
+    auto calls = waiting({5, 9, 4, 6, 0});
+    for (const std::size_t k : {0, 1, 2, 3}) calls[k].priority = 3;
+    EXPECT_EQ(chosen(calls, 3), Slots({4, 5, 6}));
+}
 TEST(BatchChoice, of_equal_tags_the_earlier_submission_goes_first) {
     auto calls = waiting({1, 2});
     calls[0].order = calls[1].order = 5;
