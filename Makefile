@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= $(shell nproc)
 DEBIAN_BUILD := g++ cmake ninja-build make python3-dev python3-venv
-DEBIAN_TEST := libgtest-dev
+DEBIAN_TEST := libgtest-dev strace
 DEBIAN_BENCH := libboost-dev
 
 CORE := $(shell find include src python/src -type f) CMakeLists.txt python/CMakeLists.txt \

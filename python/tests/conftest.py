@@ -36,6 +36,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--kill-rounds", type=int, default=150, help="kills under load, of test_kill (150)"
     )
 
+    parser.addoption(
+        "--stop-seconds",
+        type=float,
+        default=0.0,
+        help="how long a subscriber is stopped while its stream goes on (0: for 50 frames)",
+    )
+
+
+@pytest.fixture
+def stop_seconds(request: pytest.FixtureRequest) -> float:
+    """How long SIGSTOP lasts."""
+    return float(request.config.getoption("--stop-seconds"))
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_real_stderr] = os.dup(2)  # the captured one dies with the process
