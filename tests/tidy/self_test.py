@@ -11,14 +11,15 @@ from tree import Complaint, Tree
 Check = Callable[[Tree], list[tuple[str, Complaint]]]
 
 GOOD = {
-    "CMakeLists.txt": "add_library(ndshare src/api/array.cpp src/sync/lock.cpp)\n",
+    "CMakeLists.txt": "add_library(x src/api/array.cpp src/sync/lock.cpp unit/lock_test.cpp)\n",
     "README.md": "# It\n\nSee [orders](docs/ORDERING.md#the-pairs) and [docs](docs).\n",
-    "docs/ORDERING.md": "# Orders\n\n## The `pairs`\n\nSYNC(lock)\n",
+    "docs/ORDERING.md": "# Orders\n\n## The `pairs`\n\nSYNC(lock), `Lock.holds`\n",
     "include/ndshare/array.hpp": "// ndshare/array.hpp: an array.\n#include <vector>\n",
     "src/api/array.cpp": '#include "ndshare/array.hpp"\n#include "sync/lock.h"\n// SYNC(lock)\n',
     "src/sync/lock.h": '// sync/lock.h: a lock.\n#include <atomic>\n#include "base/check.h"\n',
     "src/sync/lock.cpp": '#include "sync/lock.h"\n// SYNC(lock)\n#include "platform/os.h"\n',
     "src/base/check.h": "// base/check.h: who is wrong.\n#include <string>\n",
+    "tests/unit/lock_test.cpp": "TEST(Lock, holds) {}\n",
     "src/platform/os.h": "// platform/os.h: the system.\n#include <unistd.h>\n",
 }
 # Rule, file, text that is put behind its own.
@@ -49,6 +50,8 @@ BREAKS = [
     ("nothing_is_left_unfinished", "src/sync/lock.h", "// TO" + "DO: more"),
     ("links_lead_somewhere", "README.md", "[gone](docs/GONE.md)"),
     ("links_lead_somewhere", "README.md", "[gone](docs/ORDERING.md#gone)"),
+    ("named_tests_exist", "README.md", "proved by `test_that_it_holds`"),
+    ("named_tests_exist", "README.md", "proved by `Lock.holds_for_ever`"),
     ("blobs_are_small", "docs/picture.png", "x" * (101 << 10)),
     ("it_speaks_of_itself_only", "README.md", "see /wo" + "rk/shared/NOTES.md"),
     ("it_speaks_of_itself_only", "README.md", "as decided in the last ses" + "sion"),

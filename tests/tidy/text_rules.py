@@ -110,6 +110,30 @@ def it_speaks_of_itself_only(tree: Tree) -> Iterator[Complaint]:
                 yield file.complain(number, f"{match.group()!r} has no business here")
 
 
+def named_tests_exist(tree: Tree) -> Iterator[Complaint]:
+    """A page that names a test as evidence names one that there is."""
+    there: set[str] = set()
+    for file in tree.files:
+        if file.path.startswith("tests/") and file.is_cpp:
+            text = file.text or ""
+            there |= {
+                f"{suite}.{test}"
+                for suite, test in re.findall(r"\bTEST(?:_[FP])?\(\s*(\w+),\s*(\w+)\)", text)
+            }
+        elif file.path.startswith("python/tests/"):
+            there |= set(re.findall(r"^(?:async )?def (test_\w+)", file.text or "", re.M))
+    for file in tree.files:
+        if file.suffix != ".md":
+            continue
+        for number, match in file.find(r"`(test_[a-z0-9_]+|[A-Z]\w+\.[a-z][a-z0-9_]+)`"):
+            name = match.group(1)
+            is_file = any(other.path.endswith(f"/{name}.py") for other in tree.files)
+            if "." in name and not any(one.startswith(name.split(".")[0] + ".") for one in there):
+                continue  # a class of Python's, not a suite of ours
+            if name not in there and not is_file:
+                yield file.complain(number, f"there is no test {name}")
+
+
 RULES = [
     lines_fit,
     files_have_one_job,
@@ -117,4 +141,5 @@ RULES = [
     links_lead_somewhere,
     blobs_are_small,
     it_speaks_of_itself_only,
+    named_tests_exist,
 ]
