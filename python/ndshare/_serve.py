@@ -116,7 +116,10 @@ def supervise(
             raise ValueError(f"workers must be at least 1, got {count}")
         _count(plan.slots, "slots")
         _count(plan.retries, "retries")
-        _batch_wish(1 if plan.max_batch_size is None else plan.max_batch_size, plan.max_delay)
+        _batch_wish(
+            1 if plan.max_batch_size is None else plan.max_batch_size,
+            0.0 if plan.max_delay is None else plan.max_delay,
+        )
         if stuck is not None and not stuck > 0:
             raise ValueError(f"stuck must be more than 0 seconds, got {stuck}")
         if (plan.inputs is None) != (plan.outputs is None):
@@ -138,7 +141,7 @@ def serve(
     outputs: Mapping[str, SpecLike] | None = None,
     workers: int = 1,
     max_batch_size: int | None = None,
-    max_delay: float = 0.0,
+    max_delay: float | None = None,
     slots: int = 64,
     retries: int = 1,
     stuck: float | None = None,

@@ -25,7 +25,7 @@ class Plan:
     inputs: Fields | None = None
     outputs: Fields | None = None
     max_batch_size: int | None = None
-    max_delay: float = 0.0
+    max_delay: float | None = None
     slots: int = 64
     retries: int = 1
 
@@ -136,9 +136,11 @@ def resolve(plan: Plan) -> Service:
     if not isinstance(name, str):
         raise refused(label, f"the name must be a str, got {name!r}", TypeError)
     size = given(plan.max_batch_size, "max_batch_size")
-    delay = plan.max_delay or getattr(found, "max_delay", 0.0)
+    delay = given(plan.max_delay, "max_delay")
     try:
-        size_checked, delay = _batch_wish(1 if size is None else size, delay)
+        size_checked, delay = _batch_wish(
+            1 if size is None else size, 0.0 if delay is None else delay
+        )
         Worker.footprint(inputs, outputs, slots=plan.slots)  # refuses wrong specs
     except (TypeError, ValueError) as error:
         raise said("serve", name, error) from None

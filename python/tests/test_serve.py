@@ -14,6 +14,7 @@ from children import PeerMaker
 from serving import WAIT_SECONDS, ask, require_right, under_load, until
 
 import ndshare
+from ndshare._serve_target import Plan, resolve
 
 # ---- targets -------------------------------------------------------------------------------
 
@@ -148,6 +149,20 @@ def test_bad_arguments_are_refused_before_a_process_is_started(models: str) -> N
         ndshare.serve(lambda x: x, "f", inputs=spec, outputs=spec)
     with pytest.raises(TypeError, match="3 is not callable"):
         ndshare.serve(3, "f", inputs=spec, outputs=spec)  # type: ignore[arg-type]
+
+
+def test_a_delay_of_nothing_is_a_delay_that_was_given() -> None:
+    class Patient:
+        name, max_batch_size, max_delay = "patient", 8, 0.5
+        inputs = outputs = {"x": ((), "i8")}  # noqa: RUF012
+
+        def on_batch(self, batch: ndshare.Batch) -> None: ...
+
+    assert [resolve(Plan(Patient(), max_delay=d)).max_delay for d in (None, 0.0, 0.1)] == [
+        0.5,
+        0.0,
+        0.1,
+    ]
 
 
 def test_living_workers_with_other_specs_are_named(models: str) -> None:

@@ -31,8 +31,11 @@ def serve(
         help="Arrays get a leading batch axis, up to so many calls; else target.max_batch_size, "
         "else one call at a time, without that axis.",
     ),
-    max_delay: float = typer.Option(
-        0.0, "--max-delay", min=0.0, help="Seconds a call may wait for company; target.max_delay."
+    max_delay: float | None = typer.Option(
+        None,
+        "--max-delay",
+        min=0.0,
+        help="Seconds a call may wait for company; else target.max_delay, else 0.",
     ),
     slots: int = typer.Option(64, "--slots", min=1, help="Calls under way at once, in all."),
     retries: int = typer.Option(
