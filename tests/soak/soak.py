@@ -26,16 +26,22 @@ HERE = Path(__file__).parent
 BUILD = HERE.parents[1] / "build" / "dev" / "tests" / "soak"
 # What each canary must be reported as; see canaries.h.
 CANARIES = {
-    "no-lock": ("torn",),
-    "other-answer": ("wrong: the answer to another call",),
-    "changed-frame": ("torn",),
-    "skipped-frame": ("lost: of publisher",),
-    "left-pin": ("a pin of a living row that holds no frame",),
-    "version-back": ("version went back",),
-    "bad-owner": ("an end's owner names no row",),
-    "bad-call": ("reserved bits of a call",),
-    "silent": ("hung: writer",),
-    "left-memory": ("leaked: /proc/",),
+    "no-lock": "torn",
+    "other-answer": "wrong: the answer to another call",
+    "changed-frame": "torn",
+    "skipped-frame": "lost: of publisher",
+    "left-pin": "a pin of a living row that holds no frame",
+    "version-back": "version went back",
+    "bad-owner": "an end's owner names no row",
+    "bad-call": "reserved bits of a call",
+    "silent": "hung: writer",
+    "left-memory": "leaked: /proc/",
+}
+# The operation, and what it must be reported as.
+STEP_CANARIES = {
+    "torn": ("write in place", "torn"),
+    "leaked": ("take and let go", "leaked"),
+    "stopped": ("write in place", "hung"),
 }
 Report = dict[str, Any]
 
@@ -60,18 +66,45 @@ def lines_of(program: subprocess.Popen[str]) -> Iterator[Report]:
         yield json.loads(line)
 
 
+def steps_table(reports: list[Report]) -> Table:
+    table = Table(title="kill -9 before an instruction, and a survivor goes on")
+    for column in ("operation", "instructions", "killed at", "s", "found"):
+        table.add_column(column, justify="left" if column in ("operation", "found") else "right")
+    for one in reports:
+        table.add_row(
+            one["operation"],
+            f"{one['instructions']:,}",
+            f"{one['tried']:,}",
+            f"{one['seconds']:.1f}",
+            one["found"] or "nothing",
+        )
+    table.add_section()
+    table.add_row(
+        "all",
+        f"{sum(one['instructions'] for one in reports):,}",
+        f"{sum(one['tried'] for one in reports):,}",
+        f"{sum(one['seconds'] for one in reports):.1f}",
+        "",
+    )
+    return table
+
+
+def start(build: Path, program: str, options: dict[str, object]) -> subprocess.Popen[str]:
+    """In a group of its own: Ctrl-C reaches it once, through us."""
+    words = [str(build / program)] + [f"{key}={value}" for key, value in options.items()]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True, process_group=0)
+
+
 def run_soak(build: Path, options: dict[str, object], live: Live | None = None) -> Report:
     """The last line of the program. Exits where there is none."""
-    words = [str(build / "ndshare_soak")] + [f"{key}={value}" for key, value in options.items()]
     end: Report | None = None
-    # A group of its own: Ctrl-C reaches it once, through us.
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, process_group=0) as program:
+    with start(build, "ndshare_soak", options) as program:
         for line in lines_of(program):
             end = line.get("end", end)
             if live and "progress" in line:
                 live.update(progress_of(line["progress"], options), refresh=True)
     if end is None:
-        console.print(f"{words[0]} ended with {program.returncode} and said nothing")
+        console.print(f"ndshare_soak ended with {program.returncode} and said nothing")
         raise typer.Exit(2)
     return end
 
@@ -84,22 +117,20 @@ def progress_of(progress: Report, options: dict[str, object]) -> str:
     )
 
 
+def counts_of(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items(), key=lambda c: -c[1]))
+
+
 def show(end: Report) -> None:
-    doings = list(end["done"])
-    for counts in end["killed"].values():
-        doings += [name for name in counts if name not in doings]
-    table = Table(title="kill -9, by role and by what it was doing", title_justify="left")
+    table = Table(title="kill -9, by role and by what it was doing")
     table.add_column("role")
-    for doing in doings:
-        table.add_column(doing, justify="right")
-    table.add_column("all", justify="right")
+    table.add_column("kills", justify="right")
+    table.add_column("while")
     for role, counts in end["killed"].items():
         if counts:
-            cells = [str(counts.get(doing, "")) for doing in doings]
-            table.add_row(role, *cells, str(sum(counts.values())))
-    table.add_section()
-    table.add_row("operations", *[str(end["done"].get(doing, "")) for doing in doings], "")
+            table.add_row(role, f"{sum(counts.values()):,}", counts_of(counts))
     console.print(table)
+    console.print(f"operations: {counts_of(end['done'])}")
     seconds = end["milliseconds"] / 1000
     console.print(
         f"{end['kills']} kills ({end['kills of stopped']} of them of stopped ones), "
@@ -114,6 +145,25 @@ def machine() -> str:
     return f"{cores} cores, {platform.machine()}, Linux {platform.release().split('-')[0]}"
 
 
+def run_campaign(build: Path, seconds: float, seed: int, mean_ms: float, python: bool) -> bool:
+    """False: something was found."""
+    options: dict[str, object] = {"seconds": seconds, "seed": seed, "mean_ms": mean_ms}
+    if python:
+        options |= {"python": sys.executable, "python_load": HERE / "python_load.py"}
+    console.print(f"seed {seed}, {machine()}")
+    with Live("starting", console=console, auto_refresh=False, transient=True) as live:
+        end = run_soak(build, options, live if console.is_terminal else None)
+    show(end)
+    for complaint in end["complaints"]:
+        console.print(complaint, markup=False)
+    if end["complaints"]:
+        again = f"make soak MINUTES={seconds / 60:g} SEED={seed}"
+        console.print(f"found something; the same decisions again: {again}")
+        return False
+    console.print("0 torn, 0 wrong, 0 lost, 0 hung, 0 leaked")
+    return True
+
+
 @app.command()
 def campaign(
     minutes: Annotated[float, typer.Option(help="How long.")] = 10.0,
@@ -124,35 +174,101 @@ def campaign(
 ) -> None:
     """Kills, stops, continues and starts at random while everything is used and checked."""
     seed = seed or int.from_bytes(os.urandom(3), "little")
-    options: dict[str, object] = {"seconds": 60 * minutes, "seed": seed, "mean_ms": mean_ms}
-    if python:
-        options |= {"python": sys.executable, "python_load": HERE / "python_load.py"}
-    console.print(f"seed {seed}, {machine()}")
-    with Live("starting", console=console, auto_refresh=False, transient=True) as live:
-        end = run_soak(build, options, live)
-    show(end)
-    if end["complaints"]:
-        for complaint in end["complaints"]:
-            console.print(complaint, markup=False)
-        again = f"make soak MINUTES={minutes} SEED={seed}"
-        console.print(f"found something; the same decisions again: {again}")
-        raise typer.Exit(1)
-    console.print("0 torn, 0 wrong, 0 lost, 0 hung, 0 leaked")
+    good = run_campaign(build, 60 * minutes, seed, mean_ms, python)
+    raise typer.Exit(0 if good else 1)
+
+
+def finish_steps(program: subprocess.Popen[str]) -> bool:
+    """Shows the table; False: something was found."""
+    reports = []
+    for report in lines_of(program):
+        if report["operation"]:
+            reports.append(report)
+        elif report["found"]:
+            console.print(report["found"], markup=False)
+    console.print(steps_table(reports))
+    for one in reports:
+        if one["found"]:
+            console.print(f"again: ndshare_steps 'operation={one['operation']}' at={one['at']}")
+    return program.wait() == 0
 
 
 @app.command()
-def canaries(build: BuildOption = BUILD) -> None:
-    """Children that do wrong on purpose: each must be reported, as what it is."""
+def steps(
+    points: Annotated[int, typer.Option(help="Instructions of each operation; 0: all.")] = 0,
+    operation: Annotated[str, typer.Option(help="This one only.")] = "",
+    passes: Annotated[int, typer.Option(help="Of one instruction, in very long operations.")] = 2,
+    build: BuildOption = BUILD,
+) -> None:
+    """kill -9 at every instruction of every operation; a survivor goes on each time."""
+    options: dict[str, object] = {"points": points, "operation": operation, "passes": passes}
+    with start(build, "ndshare_steps", options) as program:
+        good = finish_steps(program)
+    raise typer.Exit(0 if good else 1)
+
+
+def report_canaries(build: Path) -> int:
+    """How many were not reported."""
     unseen = 0
     for canary, expected in CANARIES.items():
         began = time.monotonic()
         seconds = 0.3 if canary == "left-memory" else 20
         end = run_soak(build, {"seconds": seconds, "seed": 1, "stuck_seconds": 1, "canary": canary})
-        seen = [c for c in end["complaints"] if any(text in c for text in expected)]
+        seen = [text for text in end["complaints"] if expected in text]
         unseen += not seen
         said = seen[0] if seen else f"NOT REPORTED: {end['complaints']}"
         console.print(f"{canary:14} {time.monotonic() - began:4.1f} s  {said}", markup=False)
+    return unseen
+
+
+def report_step_canaries(build: Path) -> int:
+    """The same."""
+    unseen = 0
+    for canary, (operation, expected) in STEP_CANARIES.items():
+        began = time.monotonic()
+        options: dict[str, object] = {"operation": operation, "canary": canary}
+        with start(build, "ndshare_steps", options | {"patience_ms": 500}) as program:
+            found = [report["found"] for report in lines_of(program)]
+        seen = [text for text in found if expected in text]
+        unseen += not seen
+        said = seen[0] if seen else f"NOT REPORTED: {found}"
+        console.print(f"{canary:14} {time.monotonic() - began:4.1f} s  {said}", markup=False)
+    return unseen
+
+
+def has_steps(build: Path) -> bool:
+    """Where the processor is x86-64."""
+    return (build / "ndshare_steps").exists()
+
+
+@app.command()
+def canaries(build: BuildOption = BUILD) -> None:
+    """Children that do wrong on purpose: each must be reported, as what it is."""
+    unseen = report_canaries(build)
+    if has_steps(build):
+        unseen += report_step_canaries(build)
     raise typer.Exit(1 if unseen else 0)
+
+
+@app.command()
+def check(
+    seconds: Annotated[float, typer.Option(help="Of the campaign.")] = 40.0,
+    seed: Annotated[int, typer.Option(help="Of its decisions.")] = 1,
+    points: Annotated[int, typer.Option(help="Instructions of each operation.")] = 12,
+    build: BuildOption = BUILD,
+) -> None:
+    """What the tests run: the canaries, then a short campaign beside some of the steps."""
+    stepping = None
+    if has_steps(build):
+        stepping = start(build, "ndshare_steps", {"points": points, "passes": 1})
+    unseen = report_canaries(build)
+    if stepping:
+        unseen += report_step_canaries(build)
+    good = run_campaign(build, seconds, seed, mean_ms=20, python=True)
+    if stepping:
+        with stepping:
+            good = finish_steps(stepping) and good
+    raise typer.Exit(0 if good and not unseen else 1)
 
 
 @app.command()

@@ -177,7 +177,12 @@ Operation claim_after_deaths() {
 }
 
 const StepOperation kAll[] = {
-    {"open", Subject::array, [] { return Operation([] { (void)new auto(array()); }); }},
+    // The first one of a process also binds symbols and finds locales: that is not ours.
+    {"open", Subject::array,
+     [] {
+         array()->close();
+         return Operation([] { (void)new auto(array()); });
+     }},
     {"close", Subject::array, [] { return Operation([a = array()] { a->close(); }); }},
     {"write all", Subject::array,
      [] { return Operation([a = array(), bytes = made(1)] { a->assign_bytes(bytes, kTime); }); }},
@@ -201,6 +206,7 @@ const StepOperation kAll[] = {
     {"heal a dead one's write", Subject::array, heal},
     {"create", Subject::array,
      [] {
+         Array::create("warm", step_spec(), std::span<const std::byte>(made(1))).close();
          return Operation([bytes = made(2)] {
              (void)new auto(Array::create(kStepNew, step_spec(), std::span<const std::byte>(bytes),
                                           {.existing = Existing::replace}));

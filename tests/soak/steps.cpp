@@ -1,7 +1,8 @@
 // kill -9 at every k-th instruction of every operation: the victim is led there by single steps,
 // killed, and a survivor goes on. Prints a JSON line for each operation.
 // Usage: ndshare_steps [stride=1] [points=N] [passes=2] [operation=NAME] [patience_ms=10000]
-//                      [canary=torn|leaked|stopped]
+//                      [at=K] [canary=torn|leaked|stopped]
+//   at: this instruction only
 //   points: as many of the instructions as that, evenly, instead of each stride-th
 //   passes: of operations of more than 50,000 instructions each is tried at its first N passes only
 // Exit code: 0 nothing was found, 1 something was, 2 usage.
@@ -18,9 +19,11 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "remains.h"
 #include "step_operations.h"
@@ -36,6 +39,7 @@ struct Wish {
     std::size_t stride = 1, points = 0;
     std::size_t passes = 2;
     std::size_t patience_ms = 10'000;  // of the survivor
+    std::optional<std::size_t> at;
     std::string operation, canary;
 };
 
@@ -140,18 +144,9 @@ class Walk {
         try {
             const Steps steps = count();
             count_ = steps.size();
-            const std::size_t stride =
-                wish_.points == 0 ? wish_.stride : std::max<std::size_t>(1, count_ / wish_.points);
-            if (!wish_.canary.empty()) {
-                for (const std::size_t at : {count_ / 2, count_ - 1}) kill_at(steps, k = at);
-                return true;
-            }
-            constexpr std::size_t many = 50'000;
-            std::unordered_map<std::uint64_t, std::size_t> passes;
-            for (k = 0; k < count_ && g_is_to_end == 0; ++k) {
-                const bool is_seldom = count_ <= many || ++passes[steps[k]] <= wish_.passes;
-                if (k % stride != 0 || !is_seldom) continue;
-                kill_at(steps, k);
+            for (const std::size_t at : places(steps)) {
+                if (g_is_to_end != 0) break;
+                kill_at(steps, k = at);
             }
         } catch (const std::exception& error) {
             found = error.what();
@@ -177,6 +172,22 @@ class Walk {
         _exit(0);
     }
     std::string line(const char* what) const { return std::string(what) + " " + operation_.name; }
+
+    // Where to kill.
+    std::vector<std::size_t> places(const Steps& steps) const {
+        if (wish_.at) return {*wish_.at};
+        if (!wish_.canary.empty()) return {count_ / 2, count_ - 1};
+        constexpr std::size_t many = 50'000;
+        std::unordered_map<std::uint64_t, std::size_t> passes;
+        std::vector<std::size_t> all, some;
+        for (std::size_t k = 0; k < count_; ++k) {
+            if (count_ <= many || ++passes[steps[k]] <= wish_.passes) all.push_back(k);
+        }
+        const std::size_t stride =
+            wish_.points == 0 ? wish_.stride : std::max<std::size_t>(1, all.size() / wish_.points);
+        for (std::size_t k = 0; k < all.size(); k += stride) some.push_back(all[k]);
+        return some;
+    }
 
     Steps count() {
         Steps steps;
@@ -226,6 +237,7 @@ int main(int argc, char** argv) {
         {"stride", [&](const std::string& text) { wish.stride = std::stoul(text); }},
         {"points", [&](const std::string& text) { wish.points = std::stoul(text); }},
         {"operation", [&](const std::string& text) { wish.operation = text; }},
+        {"at", [&](const std::string& text) { wish.at = std::stoul(text); }},
         {"passes", [&](const std::string& text) { wish.passes = std::stoul(text); }},
         {"patience_ms", [&](const std::string& text) { wish.patience_ms = std::stoul(text); }},
         {"canary", [&](const std::string& text) { wish.canary = text; }},

@@ -1,6 +1,7 @@
 #include "tracer.h"
 
 #include <signal.h>
+#include <sys/auxv.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
 #include <sys/wait.h>
@@ -15,9 +16,6 @@
 #error "steps need x86-64: breakpoints and the program counter are the processor's own"
 #endif
 
-// Where the program's own code lies: breakpoints are set there only (ld(1)).
-extern "C" const char __executable_start, etext;
-
 namespace ndshare::soak {
 
 extern "C" [[gnu::noinline]] void begin_of_steps() { asm volatile("int3" ::: "memory"); }
@@ -27,9 +25,11 @@ namespace {
 
 std::uint64_t end_address() { return reinterpret_cast<std::uint64_t>(&end_of_steps); }
 
-bool is_own_code(std::uint64_t address) {
-    return address >= reinterpret_cast<std::uint64_t>(&__executable_start) &&
-           address < reinterpret_cast<std::uint64_t>(&etext);
+// The kernel's own code in every process (vdso(7)) takes no breakpoints.
+bool takes_breakpoints(std::uint64_t address) {
+    static const std::uint64_t vdso = getauxval(AT_SYSINFO_EHDR);
+    constexpr std::uint64_t pages = 16 * 4096;
+    return address < vdso || address >= vdso + pages;
 }
 
 }  // namespace
@@ -55,11 +55,13 @@ Traced::Traced(const std::function<void()>& body) {
         _exit(0);
     }
     setpgid(pid_, pid_);
+    alarm(kHangSeconds);
     wait_for_trap(false, "before its operation");
     ptrace(PTRACE_SETOPTIONS, pid_, nullptr, PTRACE_O_EXITKILL);
 }
 
 Traced::~Traced() {
+    alarm(0);
     kill_here();
     kill(-pid_, SIGKILL);  // its group: what it forked
 }
@@ -76,10 +78,8 @@ void Traced::kill_here() {
 void Traced::wait_for_trap(bool steps, const char* what) {
     for (;;) {
         int status = 0;
-        alarm(kHangSeconds);
         const pid_t got = waitpid(pid_, &status, 0);
         const int error = errno;
-        alarm(0);
         if (got < 0 && error == EINTR) {
             throw std::runtime_error(std::string("hung: the victim, ") + what);
         }
@@ -146,7 +146,7 @@ bool Traced::go_to(const Steps& steps, std::size_t k) {
         last_fresh.assign(steps.size(), 0);
         std::size_t last = 0;
         for (std::size_t j = 0; j < steps.size(); ++j) {
-            if (first.try_emplace(steps[j], j).second && is_own_code(steps[j])) last = j;
+            if (first.try_emplace(steps[j], j).second && takes_breakpoints(steps[j])) last = j;
             last_fresh[j] = last;
         }
     }

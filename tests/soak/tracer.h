@@ -4,7 +4,8 @@
 // first run counts: one step at a time, and notes the address of each instruction. Later runs go
 // to instruction k by a breakpoint at the last address before k that had not come before, and by
 // single steps from there.
-// Threads: one. Processes: parent of the child. Blocks: kHangSeconds at most.
+// Threads: one, which has the process's alarm(2). Processes: parent of the child. Blocks:
+// kHangSeconds at most.
 #pragma once
 #include <sys/types.h>
 
@@ -24,7 +25,7 @@ using Steps = std::vector<std::uint64_t>;  // addresses, in order
 
 class Traced {
  public:
-    static constexpr unsigned kHangSeconds = 30;
+    static constexpr unsigned kHangSeconds = 120;  // from its beginning
 
     // body calls both marks; it has the process to itself. Throws std::runtime_error when the
     // child does not come to its first mark.
