@@ -165,12 +165,9 @@ void Campaign::start(std::size_t place) {
 void Campaign::kill_child(std::size_t place) {
     Child& child = children_[place];
     if (child.pid == 0 || child.is_killed || (!is_over_ && is_canary(place))) return;
-    const std::uint32_t doing = ledger_->entries[place].doing.load() % kDoings;
+    child.doing = ledger_->entries[place].doing.load() % kDoings;
     kill(child.pid, SIGKILL);
     child.is_killed = true;
-    if (child.is_stopped) ++killed_stopped_;
-    ++kills_[who(place)][doing];
-    ++kill_count_;
 }
 
 void Campaign::stop_child(std::size_t place, int ticks) {
@@ -209,7 +206,7 @@ void Campaign::decide() {
             if (role_of(other) == role_of(place)) kill_child(other);
         }
     }
-    if (++decisions_ == 100) digest_of_100_ = digest_;
+    ++decisions_;
 }
 
 void Campaign::ended(std::size_t place, int status) {
@@ -218,6 +215,11 @@ void Campaign::ended(std::size_t place, int status) {
     const bool has_left = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     child.pid = 0;
     if (has_left) ++left_;
+    if (was_killed) {  // not where it had ended by itself before
+        if (child.is_stopped) ++killed_stopped_;
+        ++kills_[who(place)][child.doing];
+        ++kill_count_;
+    }
     if (was_killed || has_left || is_over_) return;
     Entry& entry = ledger_->entries[place];
     complain(who(place) + ": " +
@@ -282,7 +284,7 @@ int Campaign::run() {
     }
     const auto end = began_ + std::chrono::duration<double>(plan_.seconds);
     auto progress = Clock::now();
-    while (g_is_to_end == 0 && Clock::now() < end) {
+    while (g_is_to_end == 0 && Clock::now() < end && decisions_ < plan_.decisions) {
         for (std::size_t place = 0; place < children_.size(); ++place) {
             if (children_[place].pid == 0) start(place);
         }
@@ -370,7 +372,7 @@ void Campaign::print_end() const {
         for (std::size_t k = 0; k < kDoings; ++k) done[k] += entry.done[k].load();
     }
     add("decisions", decisions_);
-    add("digest_of_100", digest_of_100_);
+    add("digest of decisions", digest_);
     add("kills", kill_count_);
     add("kills of forks", fork_kills);
     add("kills of stopped", killed_stopped_);

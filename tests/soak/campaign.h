@@ -21,11 +21,12 @@ namespace ndshare::soak {
 struct Plan {
     double seconds = 60;
     std::uint64_t seed = 1;
-    double mean_ms = 24;        // from one decision to the next
-    double stuck_seconds = 45;  // without a sign of life: hung
-    std::string canary;         // what one child does wrong
-    std::string python;         // an interpreter that has the package; empty: no Python children
-    std::string python_load;    // python_load.py
+    double mean_ms = 24;                          // from one decision to the next
+    std::uint64_t decisions = ~std::uint64_t{0};  // ends after so many, too
+    double stuck_seconds = 45;                    // without a sign of life: hung
+    std::string canary;                           // what one child does wrong
+    std::string python;       // an interpreter that has the package; empty: no Python children
+    std::string python_load;  // python_load.py
 };
 
 class Campaign {
@@ -42,6 +43,7 @@ class Campaign {
         pid_t pid = 0;
         bool is_stopped = false;
         bool is_killed = false;
+        std::size_t doing = 0;  // when it was killed
         int ticks_to_continue = 0;
         std::uint64_t beats = 0;
         Clock::time_point beat_at{};
@@ -73,7 +75,7 @@ class Campaign {
     Ledger* ledger_ = nullptr;
     std::mt19937_64 random_;
     std::uint64_t digest_ = 0;  // of the decisions so far
-    std::uint64_t decisions_ = 0, digest_of_100_ = 0, next_id_ = 1;
+    std::uint64_t decisions_ = 0, next_id_ = 1;
     std::vector<Child> children_;
     Nursery nursery_;
     pid_t survivor_ = 0, auditor_ = 0;

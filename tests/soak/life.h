@@ -12,6 +12,8 @@ namespace ndshare::soak {
 
 // Nobody waits longer for anything: whoever does has found a hang.
 inline constexpr std::chrono::seconds kPatience{30};
+// After about so many operations a child leaves by itself, if it was not killed before.
+inline constexpr std::uint64_t kLeaves = 40'000;
 
 class Life {
  public:

@@ -102,7 +102,7 @@ Spec payload_spec() { return {.shape = {kPayloadBytes}, .dtype = "u1"}; }
 void keep_writing(Life& life) {
     const char* name = kArrayNames[life.below(2)];
     Array array = attach_to_write(life, name);
-    for (std::uint64_t count = 1; !life.one_in(4000); ++count) {
+    for (std::uint64_t count = 1; !life.one_in(kLeaves); ++count) {
         try {
             if (life.one_in(200)) array = attach_to_write(life, name);
             write_once(life, array, count);
@@ -119,7 +119,7 @@ void keep_reading(Life& life) {
     const char* name = kArrayNames[life.below(2)];
     Bytes copy(kPayloadBytes);
     Array array = attach_to_read(life, name);
-    while (!life.one_in(4000)) {
+    while (!life.one_in(kLeaves)) {
         try {
             if (array.replaced() || life.one_in(200)) array = attach_to_read(life, name);
             read_once(life, array, copy);
@@ -133,7 +133,7 @@ void keep_reading(Life& life) {
 }
 
 void keep_naming(Life& life) {
-    for (std::uint64_t count = 1; !life.one_in(2000); ++count) {
+    for (std::uint64_t count = 1; !life.one_in(kLeaves / 20); ++count) {
         const std::string own = "own/" + std::to_string(life.below(3));
         life.now(Doing::naming);
         try {

@@ -146,7 +146,7 @@ void keep_working(Life& life) {
     life.now(Doing::attaching);
     Worker worker(kServiceName, service_inputs(), service_outputs(), service_options());
     life.did(Doing::attaching);
-    while (!life.one_in(4000)) {
+    while (!life.one_in(kLeaves)) {
         life.now(Doing::taking);
         const auto size = static_cast<int>(1 + life.below(4));
         auto batch = worker.get({.max_batch_size = size}, 500ms);
@@ -164,7 +164,7 @@ void keep_asking(Life& life) {
     Client client(kServiceName);
     life.did(Doing::attaching);
     std::deque<Asked> asked;
-    for (std::uint64_t count = 1; !life.one_in(4000);) {
+    for (std::uint64_t count = 1; !life.one_in(kLeaves);) {
         life.now(Doing::asking);
         while (asked.size() < 1 + life.below(3)) asked.push_back(submit(life, client, count++));
         collect(life, asked.front());

@@ -174,7 +174,7 @@ void subscribe(Life& life, const char* name, bool blocks) {
     Hands hands(life);
     std::uint64_t last = 0, lost = 0, copied = 0;
     life.did(Doing::attaching);
-    while (!life.one_in(4000)) {
+    while (!life.one_in(kLeaves)) {
         if (life.one_in(8)) {
             copied += get_many(life, subscriber, counts);
             continue;
@@ -212,7 +212,7 @@ void keep_publishing(Life& life, const char* name) {
     life.now(Doing::attaching);
     Voice voice(life, name);
     life.did(Doing::attaching);
-    while (!life.one_in(4000)) voice.speak();
+    while (!life.one_in(kLeaves)) voice.speak();
     life.now(Doing::leaving);
 }
 
@@ -225,7 +225,7 @@ void subscribe_latest(Life& life) {
     Hands hands(life);
     std::uint64_t last = 0;
     life.did(Doing::attaching);
-    while (!life.one_in(4000)) {
+    while (!life.one_in(kLeaves)) {
         {
             const Frame frame = get(life, subscriber);
             (void)hands.take(frame);

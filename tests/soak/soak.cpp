@@ -1,7 +1,7 @@
 // The crash campaign: arrays, streams and services under load, in processes that are killed,
 // stopped, continued and started at random. tests/soak/soak.py shows what it prints.
-// Usage: ndshare_soak [seconds=60] [seed=1] [mean_ms=24] [stuck_seconds=45] [canary=NAME]
-//                     [python=FILE python_load=FILE]
+// Usage: ndshare_soak [seconds=60] [seed=1] [mean_ms=24] [decisions=N]
+//                     [stuck_seconds=45] [canary=NAME] [python=FILE python_load=FILE]
 // Exit code: 0 nothing was found, 1 something was (it is in the last line), 2 usage.
 #include <cstdio>
 #include <exception>
@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
         {"seconds", [&](const std::string& text) { plan.seconds = std::stod(text); }},
         {"seed", [&](const std::string& text) { plan.seed = std::stoull(text); }},
         {"mean_ms", [&](const std::string& text) { plan.mean_ms = std::stod(text); }},
+        {"decisions", [&](const std::string& text) { plan.decisions = std::stoull(text); }},
         {"stuck_seconds", [&](const std::string& text) { plan.stuck_seconds = std::stod(text); }},
         {"canary", [&](const std::string& text) { plan.canary = text; }},
         {"python", [&](const std::string& text) { plan.python = text; }},
