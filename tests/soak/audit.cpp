@@ -58,6 +58,7 @@ Audit::Audit(const RawSegment& segment) : segment_(segment) {
 void Audit::look(const Ledger& ledger) {
     look_at_control();
     look_at_rows();
+    look_at_bells();
     if (segment_.kind() == 1) return look_at_array();
     look_at_ends();
     if (segment_.kind() == 3) return look_at_calls();
@@ -107,6 +108,17 @@ void Audit::look_at_rows() {
         }
         grow(epochs_[row], epoch, "epoch of a row");
         require(segment_.is_zero(at + 24, at + 64), "reserved bytes of a row");
+    }
+}
+
+void Audit::look_at_bells() const {
+    for (std::size_t bell = 0; bell < RawSegment::kBells; ++bell) {
+        const std::size_t at = RawSegment::bell(bell);
+        const std::uint64_t owner = segment_.u64(at);
+        if (owner == 0 && bell >= segment_.u32(kBellMark)) break;
+        require_owner(owner, "a bell's owner");
+        require(segment_.u32(at + 8) <= 1, "a bell is neither armed nor not");
+        require(segment_.is_zero(at + 24, at + 32), "reserved bytes of a bell");
     }
 }
 

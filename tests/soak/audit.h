@@ -27,6 +27,7 @@ class Audit {
  private:
     void look_at_control();
     void look_at_rows();
+    void look_at_bells() const;
     void look_at_array() const;
     void look_at_latest();
     void look_at_slots() const;

@@ -43,6 +43,7 @@ class RawSegment {
     std::size_t request_line(std::size_t slot) const;
 
     static std::size_t row(std::size_t index) { return 512 + 64 * index; }
+    static std::size_t bell(std::size_t index) { return 16384 + 32 * index; }
     // The kernel's answer, whatever the words say.
     bool is_row_alive(std::size_t index) const;
 

@@ -1,4 +1,6 @@
 // Children that hold streams: publishers, subscribers in order, of the newest, and of `block`.
+#include <poll.h>
+
 #include <deque>
 #include <map>
 #include <string>
@@ -226,6 +228,10 @@ void subscribe_latest(Life& life) {
     std::uint64_t last = 0;
     life.did(Doing::attaching);
     while (!life.one_in(kLeaves)) {
+        if (life.one_in(64)) {  // a bell, which a publisher rings
+            pollfd news{subscriber.fileno(), POLLIN, 0};
+            (void)poll(&news, 1, 2);
+        }
         {
             const Frame frame = get(life, subscriber);
             (void)hands.take(frame);
