@@ -262,7 +262,7 @@ def canaries(build: BuildOption = BUILD) -> None:
 
 @app.command()
 def check(
-    seconds: Annotated[float, typer.Option(help="Of the campaign.")] = 40.0,
+    seconds: Annotated[float, typer.Option(help="Of the campaign.")] = 35.0,
     seed: Annotated[int, typer.Option(help="Of its decisions.")] = 1,
     points: Annotated[int, typer.Option(help="Instructions of each operation.")] = 12,
     build: BuildOption = BUILD,
