@@ -89,8 +89,10 @@ import os, gc, ndshare, numpy as np
 
 def sizes():
     gc.collect()
-    maps = sum(1 for _ in open("/proc/self/maps"))
-    pages = int(open("/proc/self/statm").read().split()[1])
+    with open("/proc/self/maps") as file:
+        maps = sum(1 for _ in file)
+    with open("/proc/self/statm") as file:
+        pages = int(file.read().split()[1])
     return len(os.listdir("/proc/self/fd")), maps, pages * 4096
 
 def cycle(k):

@@ -158,13 +158,11 @@ Build::Build(layout::SegmentPlan plan, const Sharing& sharing,
     // All that will ever be touched, but for the rows and attributes that come later: header, data,
     // the first control page; the pages of the descriptor.
     const std::uint64_t page = layout::kDescriptorPageBytes;
-    platform::reserve(fd_.get(), 0, d.control_offset_bytes + page);
     const std::uint64_t tail = std::min(d.dtype_offset_bytes, d.file_bytes - page) / page * page;
-    platform::reserve(fd_.get(), tail, d.file_bytes - tail);
-    if (d.control_bytes > layout::kControlBytes) {
-        platform::reserve(fd_.get(), d.control_offset_bytes + layout::kControlBytes,
-                          d.control_bytes - layout::kControlBytes);
-    }
+    platform::reserve(fd_.get(), {{0, d.control_offset_bytes + page},
+                                  {d.control_offset_bytes + layout::kControlBytes,
+                                   d.control_bytes - layout::kControlBytes},
+                                  {tail, d.file_bytes - tail}});
     NDSHARE_FAULT_POINT("build.after_reserve");
 
     platform::write_exactly(fd_.get(), plan_.npy_header.data(), plan_.npy_header.size(), 0);
@@ -174,7 +172,7 @@ Build::Build(layout::SegmentPlan plan, const Sharing& sharing,
     NDSHARE_FAULT_POINT("build.after_data");
     if (!attrs_json.empty()) {
         const std::uint64_t attrs = d.control_offset_bytes + layout::kAttrsOffset;
-        platform::reserve(fd_.get(), attrs, 2 * layout::kAttrsCapacityBytes);
+        platform::reserve(fd_.get(), {{attrs, 2 * layout::kAttrsCapacityBytes}});
         // Change number 1, which is odd: the second place.
         const std::uint64_t count = 1;
         const auto bytes = static_cast<std::uint32_t>(attrs_json.size());

@@ -219,12 +219,12 @@ void Segment::reserve_row(int fd, std::size_t row) const {
     const std::uint64_t page = layout::kDescriptorPageBytes;
     const std::uint64_t offset = (layout::kRowsOffset + row * sizeof(layout::Row)) / page * page;
     if (offset == 0) return;  // the first page is reserved at creation
-    platform::reserve(fd, description_.fields.control_offset_bytes + offset, page);
+    platform::reserve(fd, {{description_.fields.control_offset_bytes + offset, page}});
 }
 
 void Segment::reserve_attrs() {
-    platform::reserve(fd(), description_.fields.control_offset_bytes + layout::kAttrsOffset,
-                      2 * layout::kAttrsCapacityBytes);
+    platform::reserve(fd(), {{description_.fields.control_offset_bytes + layout::kAttrsOffset,
+                              2 * layout::kAttrsCapacityBytes}});
 }
 
 std::byte* Segment::data(bool writeable) {
@@ -235,8 +235,8 @@ std::byte* Segment::data(bool writeable) {
 }
 
 void Segment::reserve_bells() {
-    platform::reserve(fd(), description_.fields.control_offset_bytes + layout::kBellsOffset,
-                      layout::kBellCount * sizeof(layout::Bell));
+    platform::reserve(fd(), {{description_.fields.control_offset_bytes + layout::kBellsOffset,
+                              layout::kBellCount * sizeof(layout::Bell)}});
 }
 
 void Segment::unmap_all() noexcept {

@@ -81,29 +81,41 @@ void set_length(int fd, std::uint64_t file_bytes) {
     NDSHARE_SYSCALL("ftruncate", ftruncate(fd, static_cast<off_t>(file_bytes)));
 }
 
-void reserve(int fd, std::uint64_t offset_bytes, std::uint64_t bytes) {
-    const Room room(fd);
-    // Asked for all of it first: refuse 200 GiB at once, not after filling the machine.
-    room.require(bytes);
-    while (bytes > 0) {
-        const std::uint64_t step = std::min(bytes, kReserveStepBytes);
-        if (bytes > kReserveStepBytes) room.require(step);
+namespace {
+
+// REQUIRES: there was room for all of it a moment ago.
+void reserve_part(int fd, const Room& room, FilePart part) {
+    while (part.bytes > 0) {
+        const std::uint64_t step = std::min(part.bytes, kReserveStepBytes);
+        if (part.bytes > kReserveStepBytes) room.require(step);
         NDSHARE_FAULT_POINT("memory.before_reserve_step");
         // fallocate, not posix_fallocate: glibc emulates that one by writing where it is missing.
         const int result = retry_on_signal([&] {
-            return fallocate(fd, 0, static_cast<off_t>(offset_bytes), static_cast<off_t>(step));
+            return fallocate(fd, 0, static_cast<off_t>(part.offset_bytes),
+                             static_cast<off_t>(step));
         });
         if (result != 0) {
             if (errno == ENOSPC || errno == ENOMEM) {
-                room.require(bytes);
-                throw NoRoom(format_bytes(bytes) + " are needed and the kernel has none (" +
+                room.require(part.bytes);
+                throw NoRoom(format_bytes(part.bytes) + " are needed and the kernel has none (" +
                              room.tightest().what + "); " + room.tightest().remedy);
             }
             throw SystemError(errno, "fallocate");
         }
-        offset_bytes += step;
-        bytes -= step;
+        part.offset_bytes += step;
+        part.bytes -= step;
     }
+}
+
+}  // namespace
+
+void reserve(int fd, std::initializer_list<FilePart> parts) {
+    const Room room(fd);
+    // Asked for all of it first: refuse 200 GiB at once, not after filling the machine.
+    std::uint64_t bytes = 0;
+    for (const FilePart& part : parts) bytes += part.bytes;
+    room.require(bytes);
+    for (const FilePart& part : parts) reserve_part(fd, room, part);
 }
 
 void read_exactly(int fd, void* out, std::size_t bytes, std::uint64_t offset_bytes) {

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 
 #include "platform/fd.h"
@@ -23,9 +24,13 @@ std::uint64_t memory_device();
 
 // Sets a file's length (RLIMIT_FSIZE is looked at first: the kernel would send a signal).
 void set_length(int fd, std::uint64_t file_bytes);
-// Takes pages for [offset, offset + bytes), in steps of 2 MiB, each after a look at the room.
-// Throws NoRoom; what was taken stays taken until the file is closed or punched.
-void reserve(int fd, std::uint64_t offset_bytes, std::uint64_t bytes);
+struct FilePart {
+    std::uint64_t offset_bytes, bytes;
+};
+// Takes pages for these parts, after a look at the room for all of them; more than 2 MiB in steps,
+// each after a look of its own. Throws NoRoom; what was taken stays taken until the file is closed
+// or punched.
+void reserve(int fd, std::initializer_list<FilePart> parts);
 
 void read_exactly(int fd, void* out, std::size_t bytes, std::uint64_t offset_bytes);
 void write_exactly(int fd, const void* in, std::size_t bytes, std::uint64_t offset_bytes);

@@ -1,16 +1,18 @@
 #include "platform/room.h"
 
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <charconv>
 #include <cstdio>
-#include <fstream>
 #include <limits>
 #include <optional>
-#include <sstream>
 
 #include "base/check.h"
 
@@ -20,23 +22,50 @@ namespace {
 constexpr std::uint64_t kPageTableMarginBytes = 4 << 20;
 constexpr std::uint64_t kUnlimited = std::uint64_t{1} << 60;  // v1 says 2^63 - page for "none"
 
+// A small file of the kernel's, whole; "" when it cannot be read. Not by <fstream>: a creation
+// reads a dozen of them, and most of its time was spent there.
+std::string read_file(const std::string& path) {
+    std::string text;
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0) return text;
+    char part[4096];
+    for (;;) {
+        const ssize_t count = ::read(fd, part, sizeof part);
+        if (count < 0 && errno == EINTR) continue;
+        if (count <= 0) break;
+        text.append(part, static_cast<std::size_t>(count));
+    }
+    ::close(fd);
+    return text;
+}
+
+// Takes the next word or line off the text.
+std::string_view take_until(std::string_view& text, char end) {
+    const std::size_t at = text.find(end);
+    const std::string_view part = text.substr(0, at);
+    text.remove_prefix(at == std::string_view::npos ? text.size() : at + 1);
+    return part;
+}
+
 std::optional<std::uint64_t> read_number(const std::string& path) {
-    std::ifstream in(path);
+    const std::string text = read_file(path);
     std::uint64_t value = 0;
-    if (!(in >> value)) return std::nullopt;  // absent, or the word "max"
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc()) return std::nullopt;  // absent, or the word "max"
     return value;
 }
 
 // The value after a key in files such as /proc/meminfo and memory.stat; 0 when absent.
-std::uint64_t read_keyed(const std::string& path, const std::string& key) {
-    std::ifstream in(path);
-    std::string line;
-    while (std::getline(in, line)) {
-        if (line.compare(0, key.size(), key) != 0) continue;
-        if (line.size() <= key.size() || (line[key.size()] != ' ' && line[key.size()] != ':')) {
-            continue;
-        }
-        return std::strtoull(line.c_str() + key.size() + 1, nullptr, 10);
+std::uint64_t keyed(std::string_view text, std::string_view key) {
+    while (!text.empty()) {
+        std::string_view line = take_until(text, '\n');
+        if (!line.starts_with(key)) continue;
+        line.remove_prefix(key.size());
+        if (line.empty() || (line[0] != ' ' && line[0] != ':')) continue;
+        line.remove_prefix(std::min(line.find_first_not_of(" :"), line.size()));
+        std::uint64_t value = 0;
+        std::from_chars(line.data(), line.data() + line.size(), value);
+        return value;
     }
     return 0;
 }
@@ -47,27 +76,29 @@ struct Mount {
 
 std::vector<Mount> cgroup_mounts() {
     std::vector<Mount> mounts;
-    std::ifstream in("/proc/self/mountinfo");
-    std::string line;
-    while (std::getline(in, line)) {
+    const std::string text = read_file("/proc/self/mountinfo");
+    std::string_view rest = text;
+    while (!rest.empty()) {
         // id parent dev root point options [tags…] - type source super-options
-        const auto dash = line.find(" - ");
-        if (dash == std::string::npos) continue;
-        std::istringstream left(line.substr(0, dash)), right(line.substr(dash + 3));
-        std::string skip;
+        std::string_view left = take_until(rest, '\n');
+        const auto dash = left.find(" - cgroup");
+        if (dash == std::string_view::npos) continue;
+        std::string_view right = left.substr(dash + 3);
         Mount mount;
-        left >> skip >> skip >> skip >> mount.root >> mount.point;
-        right >> mount.type >> skip >> mount.options;
+        for (int skipped = 0; skipped < 3; ++skipped) take_until(left, ' ');
+        mount.root = take_until(left, ' ');
+        mount.point = take_until(left, ' ');
+        mount.type = take_until(right, ' ');
+        take_until(right, ' ');
+        mount.options = take_until(right, ' ');
         if (mount.type == "cgroup" || mount.type == "cgroup2") mounts.push_back(mount);
     }
     return mounts;
 }
 
-bool has_word(const std::string& list, const std::string& word) {
-    std::istringstream in(list);
-    std::string item;
-    while (std::getline(in, item, ',')) {
-        if (item == word) return true;
+bool has_word(std::string_view list, std::string_view word) {
+    while (!list.empty()) {
+        if (take_until(list, ',') == word) return true;
     }
     return false;
 }
@@ -93,17 +124,29 @@ Room::Room(int file) : file_(file) {
     }
     if (!in_memory_) return;
 
+    // Which folders these are changes when the process is moved: then this text does.
+    thread_local std::string known_text;
+    thread_local std::vector<Group> known;
+    std::string text = read_file("/proc/self/cgroup");
+    const bool all_there = std::all_of(known.begin(), known.end(),
+                                       [](const Group& group) { return is_folder(group.folder); });
+    if (text != known_text || !all_there) {
+        known = groups_of(text);
+        known_text = std::move(text);
+    }
+    groups_ = known;
+}
+
+std::vector<Room::Group> Room::groups_of(std::string_view text) {
+    std::vector<Group> groups;
     const auto mounts = cgroup_mounts();
-    std::ifstream in("/proc/self/cgroup");
-    std::string line;
-    while (std::getline(in, line)) {
-        const auto first = line.find(':');
-        const auto second = line.find(':', first + 1);
-        if (first == std::string::npos || second == std::string::npos) continue;
-        const std::string controllers = line.substr(first + 1, second - first - 1);
+    while (!text.empty()) {
+        std::string_view line = take_until(text, '\n');
+        take_until(line, ':');
+        const std::string_view controllers = take_until(line, ':');
         const bool version_2 = controllers.empty();
-        if (!version_2 && !has_word(controllers, "memory")) continue;
-        std::string path = line.substr(second + 1);
+        if (line.empty() || (!version_2 && !has_word(controllers, "memory"))) continue;
+        std::string path(line);
         for (const Mount& mount : mounts) {
             if ((mount.type == "cgroup2") != version_2) continue;
             if (!version_2 && !has_word(mount.options, "memory")) continue;
@@ -114,12 +157,13 @@ Room::Room(int file) : file_(file) {
             std::string folder = mount.point + (path == "/" ? "" : path);
             if (!is_folder(folder)) folder = mount.point;
             while (folder.size() >= mount.point.size()) {
-                groups_.push_back({folder, version_2});
+                groups.push_back({folder, version_2});
                 folder.erase(folder.rfind('/'));
             }
             break;
         }
     }
+    return groups;
 }
 
 std::vector<RoomLimit> Room::limits() const {
@@ -131,25 +175,22 @@ std::vector<RoomLimit> Room::limits() const {
             const auto usage = read_number(
                 group.folder + (group.version_2 ? "/memory.current" : "/memory.usage_in_bytes"));
             if (!limit || !usage || *limit > kUnlimited) continue;
-            const std::string stat = group.folder + "/memory.stat";
+            const std::string stat = read_file(group.folder + "/memory.stat");
             const std::uint64_t reclaimable =
-                group.version_2
-                    ? read_keyed(stat, "inactive_file") + read_keyed(stat, "slab_reclaimable")
-                    : read_keyed(stat, "total_inactive_file");
+                group.version_2 ? keyed(stat, "inactive_file") + keyed(stat, "slab_reclaimable")
+                                : keyed(stat, "total_inactive_file");
             const std::uint64_t used = *usage > reclaimable ? *usage - reclaimable : 0;
             out.push_back({"memory limit of cgroup " + group.folder,
                            "raise the memory limit of the container or group (docker run --memory)",
                            *limit, less_margin(*limit > used ? *limit - used : 0)});
         }
         const std::uint64_t kib = 1024;
+        const std::string memory = read_file("/proc/meminfo");
         out.push_back(
             {"memory of this machine (MemAvailable and free swap)",
              "end what uses memory, or add swap",
-             (read_keyed("/proc/meminfo", "MemTotal") + read_keyed("/proc/meminfo", "SwapTotal")) *
-                 kib,
-             less_margin((read_keyed("/proc/meminfo", "MemAvailable") +
-                          read_keyed("/proc/meminfo", "SwapFree")) *
-                         kib)});
+             (keyed(memory, "MemTotal") + keyed(memory, "SwapTotal")) * kib,
+             less_margin((keyed(memory, "MemAvailable") + keyed(memory, "SwapFree")) * kib)});
     }
     struct statvfs status{};
     if (on_file_system_ && ::fstatvfs(file_, &status) == 0) {

@@ -9,6 +9,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ndshare::platform {
@@ -35,6 +36,8 @@ class Room {
         std::string folder;
         bool version_2;
     };
+    // text: of /proc/self/cgroup.
+    static std::vector<Group> groups_of(std::string_view text);
     int file_;
     bool in_memory_ = true, on_file_system_ = false;
     std::vector<Group> groups_;
