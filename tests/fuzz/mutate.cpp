@@ -151,7 +151,7 @@ std::string Mutator::script_from(const std::vector<std::string>& all) {
                              static_cast<char>(below(16)));
         }
     }
-    input.resize(std::min<std::size_t>(input.size(), 256));
+    input.resize(std::min<std::size_t>(input.size(), 160));
     return input;
 }
 

@@ -15,7 +15,7 @@ export ASAN_OPTIONS="malloc_context_size=2:${ASAN_OPTIONS:-}"
 
 fuzz() {  # PROGRAM TARGET LIMIT FOLDER
     mkdir -p "$4/new"
-    bytes=256
+    bytes=160
     [ "$2" = validate ] && bytes=8192
     (cd "$4" && "$programs/$1" new "$corpora/$2" -max_len=$bytes -timeout=20 -entropic=0 \
         -reload=0 -print_final_stats=1 "$3" >log.txt 2>&1)

@@ -10,7 +10,7 @@ namespace ndshare::fuzz {
 
 class Script {
  public:
-    static constexpr std::size_t kStepsMax = 48;
+    static constexpr std::size_t kStepsMax = 32;
 
     explicit Script(std::string_view input) : rest_(input) {}
     // A step is left. Bounded, so that no input takes long.

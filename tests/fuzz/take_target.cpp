@@ -102,12 +102,12 @@ void put(Cast& cast, Script& script) {
     cast.loan.reset();
 }
 
-void look_around(Cast& cast, const std::string& name) {
+void look_around(Cast& cast, const std::string& name, bool all) {
     const Info one = info(name);
     for (const auto& end : one.ends) {
         if (end.pinned > layout::kSlotsMax) throw std::logic_error("more pins than slots");
     }
-    (void)ls("*");
+    if (all) (void)ls("*");  // its cost is that of all names
     if (cast.in_order) {
         (void)cast.in_order->lag();
         (void)cast.in_order->publisher_count();
@@ -150,7 +150,7 @@ std::string step(Cast& cast, Script& script, const Stream& stream) {
         case 12:
             return cast.ref ? keep(cast, cast.ref->get()) : "";
         case 13:
-            look_around(cast, name);
+            look_around(cast, name, script.below(8) == 0);
             return {};
         case 14:
             cast.frames.clear();
