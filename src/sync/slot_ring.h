@@ -103,10 +103,10 @@ class SlotRing {
                 ground_.store_release(line.word, published_word(next));  // SYNC(slot-word)
                 NDSHARE_FAULT_POINT_QUIET("slot_ring.before_history");
                 put_into_history(place_word(next, slot));
+                // Others published meanwhile: a `block` publisher that met READY here may sleep.
+                if (latest() != place_word(next, slot)) Ends<Ground>(control_, ground_).tell_room();
                 // Now and then, so that it stays near.
-                if ((next & (kAnchorStep - 1)) == 0) {
-                    ground_.store_relaxed(words.seq_anchor, next);
-                }
+                if ((next & (kAnchorStep - 1)) == 0) ground_.store_relaxed(words.seq_anchor, next);
                 NDSHARE_FAULT_POINT_QUIET("slot_ring.before_wake");
                 if (sleepers.anybody(slept)) ground_.wake_all(words.latest);
                 fetch_ahead(next + 1);

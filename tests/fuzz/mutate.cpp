@@ -124,6 +124,37 @@ std::string Mutator::descriptor_from(const std::vector<std::string>& all) {
     return input;
 }
 
+std::string Mutator::script_from(const std::vector<std::string>& all) {
+    std::string input = all[below(all.size())];
+    if (below(4) == 0) {
+        const std::string& other = all[below(all.size())];
+        input = input.substr(0, below(input.size() + 1)) + other.substr(below(other.size() + 1));
+    }
+    for (std::size_t k = below(6) + 1; k > 0; --k) {
+        const std::size_t at = below(input.size() + 1);
+        switch (below(4)) {
+            case 0:
+                flip_bits(input);
+                break;
+            case 1:
+                input.erase(at, below(6));
+                break;
+            case 2:
+                // A step that writes one of the first words somewhere: area, word, how, what.
+                for (const std::uint64_t most : {6U, 16U, 64U, 4U, 6U, 64U}) {
+                    input.insert(input.begin() + static_cast<std::ptrdiff_t>(at),
+                                 static_cast<char>(below(most)));
+                }
+                break;
+            default:
+                input.insert(input.begin() + static_cast<std::ptrdiff_t>(at),
+                             static_cast<char>(below(16)));
+        }
+    }
+    input.resize(std::min<std::size_t>(input.size(), 160));
+    return input;
+}
+
 std::string Mutator::dtype_from(const std::vector<std::string>& all) {
     std::string text;
     if (!all.empty() && below(2) == 0) text = all[below(all.size())];

@@ -11,6 +11,8 @@ class Mutator {
     explicit Mutator(std::uint64_t seed) : state_(seed) {}
     // One of all, changed in one to four places; sometimes two joined.
     std::string descriptor_from(const std::vector<std::string>& all);
+    // Another script: bytes set, put in, taken out, or from another one.
+    std::string script_from(const std::vector<std::string>& all);
     // Text in the neighbourhood of what dtypes look like.
     std::string dtype_from(const std::vector<std::string>& all);
 

@@ -55,15 +55,18 @@ void write_input(const std::filesystem::path& path, const std::string& bytes) {
     std::ofstream(path, std::ios::binary) << bytes;
 }
 
-std::string input_of(const layout::SegmentPlan& plan) {
+std::string input_of(const layout::SegmentPlan& plan, char switches = kOwnSize) {
     const auto d = layout::describe(plan);
     const std::string pages = layout::descriptor_pages(d, plan.dtype);
     const bool is_long = plan.dtype.size() > layout::kDtypeInlineBytes;
-    return static_cast<char>(kOwnSize) + (is_long ? plan.dtype : "") + support::last_page(pages);
+    return switches + (is_long ? plan.dtype : "") + support::last_page(pages);
 }
 
 void write_corpus(const std::filesystem::path& folder) {
     write_input(folder / "float64.bin", input_of(plan_of("f8", {5, 5})));
+    // Where a change of any number is a whole descriptor again, a fuzzer gets behind the checksum.
+    const char whole = kOwnSize | kRightChecksum;
+    write_input(folder / "whole.bin", input_of(plan_of("f8", {5, 5}), whole));
     write_input(folder / "scalar.bin", input_of(plan_of("M8[ns]", {})));
     write_input(folder / "empty.bin", input_of(plan_of("S0", {0, 7})));
     auto record = plan_of("[('größe', '<f4', (3,)), ('', '|V4')]", {2, 3}, "cam/größe");
@@ -87,6 +90,7 @@ void write_corpus(const std::filesystem::path& folder) {
     stream.itemsize = slot.slot_bytes;
     stream.data_bytes = 8 * slot.slot_bytes;
     write_input(folder / "stream.bin", input_of(stream));
+    write_input(folder / "whole_stream.bin", input_of(stream, whole));
     layout::Field image = number, scores = boxes;
     image.name = "image";
     image.shape = {32, 32, 3};
@@ -98,6 +102,7 @@ void write_corpus(const std::filesystem::path& folder) {
     service.slot_count = 8;
     service.itemsize = service.data_bytes = pool.pool_bytes;
     write_input(folder / "service.bin", input_of(service));
+    write_input(folder / "whole_service.bin", input_of(service, whole));
     write_input(folder / "title.txt", "[(('a title', 'a'), '<f4'), ('b', [('c', '|S3')], (2, 3))]");
     write_input(folder / "bfloat16.txt", "[('w', 'bfloat16', (3,)), (\"it's\", '>U7')]");
 }

@@ -5,6 +5,7 @@
 #include <exception>
 
 #include "base/check.h"
+#include "fuzz/targets.h"
 #include "layout/control.h"
 #include "layout/service.h"
 #include "layout/stream.h"
@@ -136,13 +137,9 @@ std::string check_dtype(std::string_view text) {
     }
 }
 
-}  // namespace ndshare::fuzz
-
-// For libFuzzer, where clang is at hand; replay.cpp has a main of its own.
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t bytes);
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t bytes) {
-    const std::string_view input(reinterpret_cast<const char*>(data), bytes);
-    if (!ndshare::fuzz::check_descriptor(input).empty()) __builtin_trap();
-    if (!ndshare::fuzz::check_dtype(input).empty()) __builtin_trap();
-    return 0;
+std::string check_validate(std::string_view input) {
+    const std::string wrong = check_descriptor(input);
+    return wrong.empty() ? check_dtype(input) : wrong;
 }
+
+}  // namespace ndshare::fuzz

@@ -2,6 +2,7 @@
 // call that asked, slots come back, nobody oversleeps; with kills of clients and workers.
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -252,6 +253,33 @@ TEST(RequestPool, slots_of_killed_and_impatient_clients_come_back) {
                                                   .gives_up = true}))));
 }
 
+testing::AssertionResult holds_always(const Plan& plan, int preemptions_max, const Setup& setup) {
+    const Found found = explore_exhaustively(plan, preemptions_max, setup);
+    if (!found.any) std::printf("             %s\n", found.text.c_str());
+    return holds(found);
+}
+
+TEST(RequestPoolExhaustive, two_clients_one_slot_one_worker) {
+    const Plan plan{.slices = Slices::never};
+    EXPECT_TRUE(
+        holds_always(plan, 2, service<SimGround>({.slots = 1, .calls = 1, .by_share = true})));
+}
+TEST(RequestPoolExhaustive, two_workers_have_each_call_once) {
+    const Plan plan{.slices = Slices::never};
+    EXPECT_TRUE(
+        holds_always(plan, 1,
+                     service<SimGround>(
+                         {.slots = 2, .workers = 2, .clients = 2, .calls = 1, .by_share = true})));
+}
+TEST(RequestPoolExhaustive, a_worker_killed_anywhere) {
+    const Plan plan{.slices = Slices::when_idle, .kills = 1};
+    EXPECT_TRUE(
+        holds_always(plan, 1, service<SimGround>({.slots = 1, .clients = 1, .worker_lives = 2})));
+    EXPECT_TRUE(
+        holds_always(plan, 1,
+                     service<SimGround>(
+                         {.slots = 1, .clients = 1, .calls = 1, .retries = 0, .worker_lives = 2})));
+}
 // ---- canaries -----------------------------------------------------------------------------------
 
 // A submitter that overlooks sleepers.
@@ -312,6 +340,13 @@ TEST(RequestPoolCanary, taking_the_living_for_dead_is_caught) {
     const Plan plan{.slices = Slices::any_time};
     EXPECT_TRUE(
         is_caught(hunt(plan, 20000, service<TakesWorkersForDead>({.slots = 2, .workers = 2})), ""));
+}
+
+TEST(RequestPoolExhaustiveCanary, taking_the_living_for_dead_is_caught) {
+    const Plan plan{.slices = Slices::any_time};
+    EXPECT_TRUE(is_caught(
+        explore_exhaustively(plan, 3, service<TakesWorkersForDead>({.slots = 1, .workers = 2})),
+        ""));
 }
 
 }  // namespace

@@ -58,27 +58,45 @@ Setup free_running(const Cast& cast) {
     };
 }
 
+// Shut until somebody opens it; a sleep, so that an exhaustive search need not go on by force.
+template <class Ground>
+class Gate {
+ public:
+    Gate(World& world, const Process& who) : world_(world), ground_(world, who.row) {}
+    void open() {
+        ground_.store_release(world_.scratch(0), std::uint64_t{1});
+        ground_.wake_all(world_.scratch(0));
+    }
+    void pass() {
+        while (ground_.load_acquire(world_.scratch(0)) == 0) {
+            ground_.sleep(world_.scratch(0), 0, platform::kForeverNs);
+        }
+    }
+
+ private:
+    World& world_;
+    Ground ground_;
+};
+
 // A block stream: one reader joins before the first frame, sleeps, and gets every one.
 template <class Ground>
 Setup lossless(std::size_t slots, std::size_t publishers, std::uint64_t frames) {
     return [=](World& world) {
         auto truth = std::make_shared<StreamTruth>(world, slots, kBegin);
-        auto joined = std::make_shared<bool>(false);
         for (std::size_t row = 0; row < publishers; ++row) {
-            world.spawn({.name = "publisher", .row = row},
-                        [&world, truth, frames, joined](Process& who) {
-                            StreamPeer<Ground> peer(world, *truth, who);
-                            while (!*joined) world.pause();
-                            for (std::uint64_t k = 0; k < frames; ++k) {
-                                world.require(peer.publish(true), "no slot, without a timeout");
-                            }
-                        });
+            world.spawn({.name = "publisher", .row = row}, [&world, truth, frames](Process& who) {
+                StreamPeer<Ground> peer(world, *truth, who);
+                Gate<Ground>(world, who).pass();
+                for (std::uint64_t k = 0; k < frames; ++k) {
+                    world.require(peer.publish(true), "no slot, without a timeout");
+                }
+            });
         }
         world.spawn({.name = "reader", .row = publishers},
-                    [&world, truth, publishers, frames, joined](Process& who) {
+                    [&world, truth, publishers, frames](Process& who) {
                         StreamPeer<Ground> peer(world, *truth, who);
                         peer.join(layout::kEndInOrder);
-                        *joined = true;
+                        Gate<Ground>(world, who).open();
                         for (std::uint64_t k = 0; k < publishers * frames; ++k) peer.wait_and_get();
                     });
     };
@@ -86,27 +104,49 @@ Setup lossless(std::size_t slots, std::size_t publishers, std::uint64_t frames) 
 
 // A block stream whose publishers die and come back: what was published is not lost.
 template <class Ground>
-Setup lossless_under_kills(std::size_t slots) {
+Setup lossless_under_kills(std::size_t slots, int lives = 3, int frames = 4, int gets = 40) {
     return [=](World& world) {
         auto truth = std::make_shared<StreamTruth>(world, slots, kBegin);
-        auto joined = std::make_shared<bool>(false);
-        world.spawn({.name = "publisher", .row = 0, .lives = 3},
-                    [&world, truth, joined](Process& who) {
+        world.spawn({.name = "publisher", .row = 0, .lives = lives},
+                    [&world, truth, frames](Process& who) {
                         StreamPeer<Ground> peer(world, *truth, who);
-                        while (!*joined) world.pause();
-                        for (int k = 0; k < 4; ++k) (void)peer.publish(true);
+                        Gate<Ground>(world, who).pass();
+                        for (int k = 0; k < frames; ++k) (void)peer.publish(true);
                     });
         world.spawn({.name = "reader", .row = 1, .may_be_killed = false},
-                    [&world, truth, joined](Process& who) {
+                    [&world, truth, gets](Process& who) {
                         StreamPeer<Ground> peer(world, *truth, who);
                         peer.join(layout::kEndInOrder);
-                        *joined = true;
-                        for (int k = 0; k < 40; ++k) {
+                        Gate<Ground>(world, who).open();
+                        for (int k = 0; k < gets; ++k) {
                             (void)peer.get();
                             world.pause();
                         }
                         world.require(peer.lost() == 0, "a block stream lost a frame");
                     });
+    };
+}
+
+// A block stream whose readers die wherever it is: its publisher gets a slot all the same.
+template <class Ground>
+Setup readers_that_die(std::size_t slots, std::size_t readers, int frames) {
+    return [=](World& world) {
+        auto truth = std::make_shared<StreamTruth>(world, slots, kBegin);
+        world.spawn({.name = "publisher", .may_be_killed = false},
+                    [&world, truth, frames](Process& who) {
+                        StreamPeer<Ground> peer(world, *truth, who);
+                        for (int k = 0; k < frames; ++k) {
+                            world.require(peer.publish(true), "no slot, without a timeout");
+                        }
+                    });
+        for (std::size_t row = 1; row <= readers; ++row) {
+            world.spawn({.name = "reader", .row = row}, [&world, truth](Process& who) {
+                StreamPeer<Ground> peer(world, *truth, who);
+                peer.join(layout::kEndInOrder);
+                (void)peer.get();
+                peer.leave();
+            });
+        }
     };
 }
 
@@ -249,6 +289,31 @@ TEST(SlotRingExhaustive, two_publishers_one_reader) {
         plan, 2, free_running<SimGround>({.slots = 3, .publishers = 2, .frames = 2, .gets = 2})));
 }
 
+TEST(SlotRingExhaustive, the_newest_one_kill) {
+    const Plan plan{.slices = Slices::when_idle, .kills = 1};
+    EXPECT_TRUE(holds_always(
+        plan, 1,
+        free_running<SimGround>(
+            {.slots = 2, .frames = 3, .kind = layout::kEndLatest, .gets = 2, .lives = 2})));
+}
+TEST(SlotRingExhaustive, copies_one_kill) {
+    const Plan plan{.slices = Slices::when_idle, .kills = 1};
+    EXPECT_TRUE(holds_always(plan, 2,
+                             free_running<SimGround>({.slots = 2, .gets = 2, .by_copying = true})));
+}
+TEST(SlotRingExhaustive, block_loses_nothing) {
+    const Plan plan{.slices = Slices::never};
+    EXPECT_TRUE(holds_always(plan, 3, lossless<SimGround>(2, 1, 3)));
+    EXPECT_TRUE(holds_always(plan, 1, lossless<SimGround>(2, 2, 2)));
+}
+TEST(SlotRingExhaustive, block_loses_nothing_when_its_publisher_is_killed_anywhere) {
+    const Plan plan{.slices = Slices::when_idle, .kills = 1};
+    EXPECT_TRUE(holds_always(plan, 1, lossless_under_kills<SimGround>(2, 2, 2, 6)));
+}
+TEST(SlotRingExhaustive, nobody_waits_for_a_reader_that_is_killed_anywhere) {
+    const Plan plan{.slices = Slices::when_idle, .kills = 1};
+    EXPECT_TRUE(holds_always(plan, 1, readers_that_die<SimGround>(2, 1, 4)));
+}
 // ---- canaries -----------------------------------------------------------------------------------
 
 // The bit is set without an order: it may be seen after the look at the slot's word.
@@ -348,6 +413,23 @@ struct ForgetsCommits : SimGround {
         return SimGround::compare_exchange(word, expected, desired);
     }
 };
+TEST(SlotRingExhaustiveCanary, forgetting_a_dead_publishers_commit_is_caught) {
+    const Plan plan{.slices = Slices::when_idle, .kills = 1};
+    EXPECT_TRUE(is_caught(
+        explore_exhaustively(plan, 2, lossless_under_kills<ForgetsCommits>(2, 2, 2, 6)), "lost"));
+}
+
+// The dead are never found out.
+struct TakesForLiving : SimGround {
+    using SimGround::SimGround;
+    bool owner_is_alive(std::uint64_t) const { return true; }
+};
+TEST(SlotRingExhaustiveCanary, waiting_for_a_dead_reader_is_caught) {
+    const Plan plan{.slices = Slices::when_idle, .kills = 1};
+    EXPECT_TRUE(
+        is_caught(explore_exhaustively(plan, 2, readers_that_die<TakesForLiving>(2, 1, 4)), ""));
+}
+
 TEST(SlotRingCanary, forgetting_a_dead_publishers_commit_is_caught) {
     const Plan plan{.slices = Slices::when_idle, .kills = 1};
     EXPECT_TRUE(is_caught(hunt(plan, 60000, lossless_under_kills<ForgetsCommits>(2)), "lost"));

@@ -184,6 +184,16 @@ Process* World::sleeper_to_wake() {
     }
     if (candidates_.empty()) return nullptr;
     if (plan_.slices == Slices::never) stop(Verdict::everybody_sleeps);
+    if (choices_->wants_states()) {
+        // Every order, but none in which one sleeper's slices end for ever and another's never do.
+        std::uint64_t least = ~std::uint64_t{0};
+        for (const std::size_t number : candidates_) {
+            least = std::min(least, processes_[number].slice_count);
+        }
+        std::erase_if(candidates_, [&](std::size_t number) {
+            return processes_[number].slice_count > least + 1;
+        });
+    }
     Process* chosen = &processes_[candidates_[choices_->pick(candidates_.size())]];
     if (plan_.slices == Slices::by_clock) {
         for (const std::size_t number : candidates_) {
@@ -192,6 +202,7 @@ Process* World::sleeper_to_wake() {
     }
     skipped_ns_ += std::max<std::int64_t>(chosen->wakes_at_ns - now_ns(), 0);
     chosen->state = Process::State::ready;
+    ++chosen->slice_count;
     return chosen;
 }
 

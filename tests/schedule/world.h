@@ -60,6 +60,7 @@ struct Process {
     bool may_sleep = true;
     State state = State::ready;
     std::uint64_t sleep_count = 0;
+    std::uint64_t slice_count = 0;  // sleeps that ended by themselves, because nobody else went on
 
     bool unfinished() const { return state == State::ready || state == State::sleeping; }
 
