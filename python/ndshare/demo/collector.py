@@ -36,7 +36,8 @@ class Collector:
         if result.camera not in self._videos:
             path = self._output / f"camera{result.camera}.mp4"
             rate = self._rates[result.camera]
-            self._videos[result.camera] = VideoFile(path, *drawn.size, rate)
+            width, height = drawn.size
+            self._videos[result.camera] = VideoFile(path, width, height, rate)
         self._videos[result.camera].add(np.asarray(drawn))
         self._sheet.offer(result.number - 1, drawn)
 
