@@ -197,3 +197,23 @@ def test_put_many_and_get_many() -> None:
                 break
         with pytest.raises(ndshare.EndOfStream):
             sub.get_many(1, 1)
+
+
+def test_get_many_waits_for_the_first_and_takes_what_is_there() -> None:
+    with (
+        ndshare.Publisher("w", (2,), "i8", slots=16, overflow="block") as pub,
+        ndshare.Subscriber("w") as sub,
+    ):
+        asked = threading.Semaphore(0)
+
+        def answer() -> None:
+            for k in range(200):
+                asked.acquire()  # the reader waits by then, mostly
+                pub.put(np.full(2, k))
+
+        writer = threading.Thread(target=answer)
+        writer.start()
+        for k in range(200):
+            asked.release()
+            assert sub.get_many(8, 30).tolist() == [[k, k]]
+        writer.join()

@@ -15,10 +15,10 @@ using api::in_operation;
 constexpr std::size_t kFramesPerCursor = 16;
 
 // The one field whose frames lie side by side in out.
-const layout::Field& only_field(const api::StreamMemory& memory, std::span<const std::byte> out,
-                                std::size_t count) {
-    const layout::Field& field = memory.plan.fields.front();
-    if (memory.plan.fields.size() != 1 || field.variable) {
+const layout::Field& only_field(const std::vector<layout::Field>& fields,
+                                std::span<const std::byte> out, std::size_t count) {
+    const layout::Field& field = fields.front();
+    if (fields.size() != 1 || field.variable) {
         throw Invalid("get_many() is for streams of one field and one shape");
     }
     if (out.size() < count * field.max_bytes) {
@@ -42,7 +42,7 @@ std::size_t Subscriber::Impl::take_many(std::span<std::byte> out, std::size_t co
     const std::lock_guard lock(mutex_);
     if (!memory_) return 0;
     if (lease_->is_dormant()) lease_->wake_up(cursor_);
-    const layout::Field& field = only_field(*memory_, out, count);
+    const layout::Field& field = only_field(memory_->plan.fields, out, count);
     std::size_t done = 0;
     std::uint64_t lost = 0;
     api::Ring ring = memory_->ring();
@@ -84,7 +84,7 @@ std::size_t Subscriber::get_many(std::span<std::byte> out, std::size_t count, Ti
         const auto first = impl_->wait_for_news(patience);
         if (first.news == Impl::News::nothing) return 0;
         if (first.news == Impl::News::ended) impl_->throw_end("get_many");
-        const layout::Field& field = only_field(*first.memory, out, count);
+        const layout::Field& field = only_field(*first.frame->plan, out, count);
         std::memcpy(out.data(), first.frame->field(0).data, field.max_bytes);
         return 1 + impl_->take_many(out.subspan(field.max_bytes), count - 1);
     });
