@@ -54,7 +54,9 @@ def is_cpp(contestant: Mapping[str, Any]) -> bool:
 
 def group(name: str) -> str:
     """Contestants of the same load are compared: "4 clients: ...", "..., 48 B"."""
-    found = re.match(r"\d+ clients?(?=:)", name) or re.search(r"\d+ [KMG]?B$", name)
+    found = re.match(r"\d+ clients?(?=:)", name) or re.search(
+        r"\d+ [KMG]?B$|(one|many) (at a time|at once|on each)$", name
+    )
     return found.group() if found else ""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.connection
 import resource
+import select
 import struct
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +27,8 @@ Receiver = Callable[[Side], AbstractContextManager[Callable[[], Iterator[tuple[i
 Way = tuple[Sender, Receiver]
 
 
-def _ndshare(count: int) -> Way:
+def _ndshare(count: int, by_epoll: bool) -> Way:
+    """ndshare.wait takes 128 at most; their descriptors go to epoll for any number."""
     import ndshare
 
     def name(side: Side, stream: int) -> str:
@@ -58,14 +60,26 @@ def _ndshare(count: int) -> Way:
                 stack.enter_context(ndshare.Subscriber(name(side, k))) for k in range(count)
             ]
             number_of = {id(subscriber): k for k, subscriber in enumerate(subscribers)}
+            poll = stack.enter_context(select.epoll())
+            number_of_fd = {}
+            if by_epoll:
+                for k, subscriber in enumerate(subscribers):
+                    number_of_fd[subscriber.fileno()] = k
+                    poll.register(subscriber.fileno(), select.EPOLLIN)
             side.meet()
+
+            def receive_by_epoll() -> Iterator[tuple[int, Any]]:
+                for fd, _ in poll.poll():
+                    frame = subscribers[number_of_fd[fd]].get(0)
+                    if frame is not None:
+                        yield number_of_fd[fd], frame.array
 
             def receive() -> Iterator[tuple[int, Any]]:
                 for subscriber in ndshare.wait(subscribers):
                     frame = subscriber.get()
                     yield number_of[id(subscriber)], frame.array
 
-            yield receive
+            yield receive_by_epoll if by_epoll else receive
 
     return sender, receiver
 
@@ -97,7 +111,11 @@ def _pipes(count: int) -> Way:
     return sender, receiver
 
 
-WAYS: dict[str, Callable[[int], Way]] = {"ndshare": _ndshare, "pipes": _pipes}
+WAYS: dict[str, Callable[[int], Way]] = {
+    "ndshare": lambda count: _ndshare(count, False),
+    "ndshare-epoll": lambda count: _ndshare(count, True),
+    "pipes": _pipes,
+}
 
 
 def publish(side: Side, sender: Sender, streams: int, burst: int) -> Findings:

@@ -76,7 +76,9 @@ def _check_streams(contestant: Contestant, findings: Findings) -> str:
     return "" if findings["checksum"] == expected else "the frames are not what was sent"
 
 
-def _streams(name: str, way: str, together: int, requires: str | None = None) -> Line:
+def _streams(
+    name: str, way: str, together: int, requires: str | None = None, most: int | None = None
+) -> Line:
     def at(x: int) -> Effort:
         frames = 10_000 if together else max(300, 5_000 // (1 + x // 50))
         return Effort(
@@ -87,7 +89,7 @@ def _streams(name: str, way: str, together: int, requires: str | None = None) ->
         )
 
     command = ("many_streams.py", way, "--streams", "{x}", "--together", str(together))
-    return Line(name, command, at, requires)
+    return Line(name, command, at, requires, most)
 
 
 _STREAMS = Curve(
@@ -98,8 +100,11 @@ _STREAMS = Curve(
     points=(1, 10, 100, 1_000),
     smoke_points=(10,),
     lines=(
-        _streams("ndshare, one at a time", "ndshare", 0, "ndshare"),
-        _streams("ndshare, one on each", "ndshare", 1, "ndshare"),
+        # ndshare.wait takes 128 at most.
+        _streams("ndshare.wait, one at a time", "ndshare", 0, "ndshare", 100),
+        _streams("ndshare.wait, one on each", "ndshare", 1, "ndshare", 100),
+        _streams("ndshare, epoll, one at a time", "ndshare-epoll", 0, "ndshare"),
+        _streams("ndshare, epoll, one on each", "ndshare-epoll", 1, "ndshare"),
         _streams("multiprocessing.Pipe, one at a time", "pipes", 0),
         _streams("multiprocessing.Pipe, one on each", "pipes", 1),
     ),
