@@ -4,8 +4,8 @@ Nothing is copied, leaked or torn; anyone may be killed at any instruction. This
 re-exports; what belongs where: `_array`, `_stream` and `_service` the handles, `_serve` worker
 processes kept alive, `_bell` asyncio's sleep on a handle, `_objects` pickled values, `_spec`
 dtype + shape + order, `_attrs` the shared attributes, `_registry` what is there, `_errors` what
-goes wrong, `_core` the C++ core, `cli` the command line, `models` adapters for runtimes, `demo` a
-real model on a real video.
+goes wrong, `_core` the C++ core, `cli` the command line, `bench` what it measures, `models`
+adapters for runtimes, `demo` a real model on a real video.
 """
 
 from ndshare._array import Array, Writing, create, open, wait
