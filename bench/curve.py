@@ -59,6 +59,7 @@ class Curve:
     field: str = "p50_ns"
     needs_two_cpus: bool = True
     rounds_max: int = 2  # there are many points
+    once_from: int | None = None  # from this point on a single round, as each takes long
 
     def row(self, x: int) -> Row:
         return Row(
@@ -71,6 +72,6 @@ class Curve:
             targets=(),
             check=self.check,
             field=self.field,
-            rounds_max=self.rounds_max,
+            rounds_max=1 if self.once_from and x >= self.once_from else self.rounds_max,
             needs_two_cpus=self.needs_two_cpus,
         )

@@ -71,6 +71,7 @@ def _curve(name: str, question: str, way: str, module: str, field: str) -> Curve
         shown=(field,),
         check=_check,
         field=field,
+        once_from=8**9,
     )
 
 
