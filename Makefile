@@ -167,7 +167,8 @@ build/.bench: build/.dev bench/requirements.txt
 bench bench-smoke: build/.bench
 	cmake --preset bench >/dev/null
 	cmake --build --preset bench -j $(JOBS)
-	$(BIN)/python bench/run.py $(if $(filter bench-smoke,$@),--smoke,--rounds $(or $(ROUNDS),5)) $(BENCH)
+	$(BIN)/python bench/run.py $(if $(filter bench-smoke,$@),--smoke,--rounds $(or $(ROUNDS),5)) \
+	    --report build/$(if $(filter bench-smoke,$@),bench-smoke,bench-report) $(BENCH)
 
 clean:
 	rm -rf build $(VENV)

@@ -11,6 +11,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -47,6 +48,10 @@ class Outcome:
     rounds: list[Findings] = field(default_factory=list)
     absent: str = ""
     wrong: str = ""
+
+    def has(self, name: str) -> bool:
+        """A p99.9 is found only where there are operations enough."""
+        return bool(self.rounds) and all(name in findings for findings in self.rounds)
 
     def median(self, name: str) -> float:
         return median(findings[name] for findings in self.rounds)
@@ -142,7 +147,19 @@ def why_absent(row: Row, contestant: Contestant, settings: Settings) -> str:
         return "needs Python " + ".".join(map(str, contestant.python_min))
     if row.needs_two_cpus and len(set(settings.cpus)) < 2:
         return "needs two CPUs"
+    if contestant.memory_bytes > memory_bytes():
+        return f"needs {contestant.memory_bytes / 1e9:.1f} GB of memory"
+    if contestant.open_files > resource.getrlimit(resource.RLIMIT_NOFILE)[1]:
+        return f"needs {contestant.open_files:,} open files"
     return ""
+
+
+def memory_bytes() -> int:
+    """What is available now; half of it is left to others."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024 // 2
+    return 0
 
 
 def run_once(contestant: Contestant, settings: Settings) -> Findings:
@@ -180,7 +197,9 @@ def run_once(contestant: Contestant, settings: Settings) -> Findings:
 
 def command_of(contestant: Contestant, settings: Settings) -> list[str]:
     count = contestant.smoke_count if settings.smoke else contestant.count
-    warm_up = 64 * max(1, count // 20 // 64)  # a multiple of the number of payloads
+    warm_up = contestant.warm_up
+    if warm_up is None:
+        warm_up = 64 * max(1, count // 20 // 64)  # a multiple of the number of payloads
     program, *rest = (word.format(folder=settings.folder) for word in contestant.command)
     if program.endswith(".py"):
         start = [sys.executable, "-m", "contestants." + program.removesuffix(".py")]

@@ -19,6 +19,9 @@ PACKAGES = (
     "eclipse-zenoh",
     "pyzmq",
     "faster-fifo",
+    "callserver",
+    "torch",
+    "ray",
 )
 
 

@@ -21,6 +21,8 @@ from types import FrameType
 from typing import NoReturn
 
 Findings = Mapping[str, float]
+# One in a thousand is not known from fewer; as in programs/support/samples.cpp.
+SAMPLES_OF_P999 = 1000
 
 
 @dataclass
@@ -75,10 +77,12 @@ def findings(
     last = len(ordered) - 1
     ops = len(ordered) * ops_per_sample
     mean_ns = sum(ordered) / ops
+    rare = {"p999_ns": ordered[last * 999 // 1000] / ops_per_sample}
     return {
         "ops": ops,
         "p50_ns": ordered[last * 50 // 100] / ops_per_sample,
         "p99_ns": ordered[last * 99 // 100] / ops_per_sample,
+        **(rare if len(ordered) >= SAMPLES_OF_P999 else {}),
         "mean_ns": mean_ns,
         "cpu_ns_per_op": side.cpu_of_both_ns / ops,
         "per_second": 1e9 / mean_ns,

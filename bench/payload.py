@@ -85,6 +85,11 @@ def is_whole(words: Words, places: Words, scratch: Words) -> bool:
     return bool(np.array_equal(words, scratch))
 
 
+def stream_of(number: int, streams: int, burst: int) -> int:
+    """Of a frame's number. One at a time: now this stream, now that one, far apart."""
+    return number % streams if burst > 1 else number * 7919 % streams
+
+
 # ---- services ------------------------------------------------------------------------------------
 
 IMAGE_SHAPES: dict[int, tuple[int, ...]] = {

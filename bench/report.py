@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
+from curve import Curve
 from harness import Outcome, Verdict
+from results import quantity
 from rich.console import Console
 from rich.table import Table
-from row import Row, Unit
+from row import Column, Row, Unit
+
+# What was found at each point of a curve.
+Points = Sequence[tuple[int, list[Outcome]]]
 
 
 def print_row(console: Console, row: Row, outcomes: list[Outcome], verdicts: list[Verdict]) -> None:
@@ -26,7 +33,10 @@ def print_row(console: Console, row: Row, outcomes: list[Outcome], verdicts: lis
         else:
             table.add_row(
                 name,
-                *(quantity(outcome.median(c.field), c.unit) for c in row.columns),
+                *(
+                    quantity(outcome.median(c.field), c.unit) if outcome.has(c.field) else "-"
+                    for c in row.columns
+                ),
                 f"{100 * outcome.spread(row.field):.0f} %",
             )
     console.print(table)
@@ -37,6 +47,39 @@ def print_row(console: Console, row: Row, outcomes: list[Outcome], verdicts: lis
             console.print(f"  [red]{outcome.contestant.name} failed:[/red]")
             console.print(outcome.wrong, markup=False, highlight=False)
     console.print()
+
+
+def print_curve(console: Console, curve: Curve, points: Points) -> None:
+    """A table of its main figure: a row a point, a column a line."""
+    title = next(c.title for c in curve.columns if c.field == curve.field)
+    unit = next(c.unit for c in curve.columns if c.field == curve.field)
+    table = Table(
+        title=f"{curve.name}: {curve.question}; {title}", title_justify="left", title_style="bold"
+    )
+    table.add_column(curve.axis, justify="right")
+    for line in curve.lines:
+        table.add_column(line.name, justify="right")
+    for x, outcomes in points:
+        by_name = {outcome.contestant.name: outcome for outcome in outcomes}
+        cells = [_cell(by_name.get(line.name), curve.field, unit) for line in curve.lines]
+        table.add_row(quantity(x, curve.axis_unit), *cells)
+    console.print(table)
+    for x, outcomes in points:
+        for outcome in outcomes:
+            if outcome.wrong:
+                console.print(f"  [red]{outcome.contestant.name} at {x:,} failed:[/red]")
+                console.print(outcome.wrong, markup=False, highlight=False)
+    console.print()
+
+
+def _cell(outcome: Outcome | None, field: str, unit: Unit) -> str:
+    if outcome is None:
+        return "-"
+    if outcome.wrong:
+        return "[red]wrong[/red]"
+    if outcome.absent:
+        return f"[yellow]{outcome.absent}[/yellow]"
+    return quantity(outcome.median(field), unit)
 
 
 def verdict_line(verdict: Verdict) -> str:
@@ -53,39 +96,29 @@ def verdict_line(verdict: Verdict) -> str:
     return f"{target.contestant}: {target.field} at most {target.most:,.3g}{of}: {result}"
 
 
-def quantity(value: float, unit: Unit) -> str:
-    """Three figures and the unit."""
-    if unit == "number":
-        return f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
-    if unit == "bytes":
-        return f"{value:,.0f} B" if value else "-"
-    for scale, name in ((1e9, "s"), (1e6, "ms"), (1e3, "us")):
-        if value >= scale:
-            return (
-                f"{value / scale:.3g} {name}"
-                if value < 1000 * scale
-                else (f"{value / scale:,.0f} {name}")
-            )
-    return f"{value:.0f} ns"
+def curve_as_json(curve: Curve, points: Points) -> dict[str, Any]:
+    return {
+        "name": curve.name,
+        "question": curve.question,
+        "axis": curve.axis,
+        "axis_unit": curve.axis_unit,
+        "field": curve.field,
+        "shown": list(curve.shown),
+        "columns": [asdict(column) for column in curve.columns],
+        "points": [
+            {"x": x, "contestants": contestants_as_json(curve.columns, outcomes)}
+            for x, outcomes in points
+        ],
+    }
 
 
 def row_as_json(row: Row, outcomes: list[Outcome], verdicts: list[Verdict]) -> dict[str, Any]:
-    fields = [column.field for column in row.columns]
     return {
         "name": row.name,
         "question": row.question,
-        "contestants": [
-            {
-                "name": outcome.contestant.name,
-                "command": list(outcome.contestant.command),
-                "absent": outcome.absent,
-                "wrong": outcome.wrong,
-                "median": {f: outcome.median(f) for f in fields} if outcome.rounds else {},
-                "spread": {f: outcome.spread(f) for f in fields} if outcome.rounds else {},
-                "rounds": outcome.rounds,
-            }
-            for outcome in outcomes
-        ],
+        "field": row.field,
+        "columns": [asdict(column) for column in row.columns],
+        "contestants": contestants_as_json(row.columns, outcomes),
         "targets": [
             {
                 "contestant": verdict.target.contestant,
@@ -98,3 +131,21 @@ def row_as_json(row: Row, outcomes: list[Outcome], verdicts: list[Verdict]) -> d
             for verdict in verdicts
         ],
     }
+
+
+def contestants_as_json(
+    columns: Sequence[Column], outcomes: Sequence[Outcome]
+) -> list[dict[str, Any]]:
+    fields = [column.field for column in columns]
+    return [
+        {
+            "name": outcome.contestant.name,
+            "command": list(outcome.contestant.command),
+            "absent": outcome.absent,
+            "wrong": outcome.wrong,
+            "median": {f: outcome.median(f) for f in fields if outcome.has(f)},
+            "spread": {f: outcome.spread(f) for f in fields if outcome.has(f)},
+            "rounds": outcome.rounds,
+        }
+        for outcome in outcomes
+    ]

@@ -21,6 +21,9 @@ class Contestant:
     smoke_count: int
     requires: str | None = None  # a Python package
     python_min: tuple[int, int] = (3, 11)
+    warm_up: int | None = None  # operations; else a twentieth of the count, at least 64
+    memory_bytes: int = 0  # of both processes together, where it is much
+    open_files: int = 0  # of one process, where they are many
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Row:
 TIMES = (
     Column("p50", "p50_ns"),
     Column("p99", "p99_ns"),
+    Column("p99.9", "p999_ns"),
     Column("mean", "mean_ns"),
     Column("CPU of both", "cpu_ns_per_op"),
 )

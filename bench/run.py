@@ -12,11 +12,14 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import machine
 import report
 import rows
+from curve import Curve
 from harness import BENCH, Settings, judge, private_folder, run_row
 from rich.console import Console
 from row import Row
@@ -41,10 +44,19 @@ def parse_arguments() -> argparse.Namespace:
         action="append",
         default=[],
         metavar="ROW",
-        help="rows whose names begin so; may be given again",
+        help="rows and curves whose names begin so; may be given again",
     )
     parser.add_argument("--json", type=Path, metavar="OUT", help="all figures, with the machine's")
-    parser.add_argument("--list", action="store_true", help="names and questions of the rows")
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="FOLDER",
+        help="results.json, plots and one HTML page of them, here",
+    )
+    parser.add_argument("--no-curves", action="store_true", help="rows only")
+    parser.add_argument(
+        "--list", action="store_true", help="names and questions of the rows and curves"
+    )
     parser.add_argument(
         "--programs",
         type=Path,
@@ -61,17 +73,47 @@ def parse_arguments() -> argparse.Namespace:
     return options
 
 
-def choose_rows(beginnings: list[str]) -> list[Row]:
-    """Throws ValueError for a beginning that no row has."""
+def choose(beginnings: list[str]) -> tuple[list[Row], list[Curve]]:
+    """Throws ValueError for a beginning that nothing has."""
+    names = [one.name for one in (*rows.ALL, *rows.CURVES)]
     for beginning in beginnings:
-        if not any(row.name.startswith(beginning) for row in rows.ALL):
-            known = ", ".join(row.name for row in rows.ALL)
+        if not any(name.startswith(beginning) for name in names):
+            known = ", ".join(names)
             raise ValueError(f"--only {beginning}: no row begins so; there are {known}")
-    return [
-        row
-        for row in rows.ALL
-        if not beginnings or any(row.name.startswith(beginning) for beginning in beginnings)
-    ]
+
+    def is_wanted(name: str) -> bool:
+        return not beginnings or any(name.startswith(beginning) for beginning in beginnings)
+
+    return (
+        [row for row in rows.ALL if is_wanted(row.name)],
+        [curve for curve in rows.CURVES if is_wanted(curve.name)],
+    )
+
+
+class Run:
+    """What has been found so far; it is there too when a run is ended early."""
+
+    def __init__(self, console: Console, settings: Settings, show: Callable[[str], None]) -> None:
+        self._console = console
+        self._settings = settings
+        self._show = show
+        self.rows: list[dict[str, Any]] = []
+        self.curves: list[dict[str, Any]] = []
+        self.failed = False
+
+    def measure_row(self, row: Row) -> None:
+        outcomes = run_row(row, self._settings, self._show)
+        verdicts = judge(row, outcomes)
+        report.print_row(self._console, row, outcomes, verdicts)
+        self.rows.append(report.row_as_json(row, outcomes, verdicts))
+        self.failed |= any(outcome.wrong for outcome in outcomes)
+
+    def measure_curve(self, curve: Curve) -> None:
+        xs = curve.smoke_points if self._settings.smoke else curve.points
+        points = [(x, run_row(curve.row(x), self._settings, self._show)) for x in xs]
+        report.print_curve(self._console, curve, points)
+        self.curves.append(report.curve_as_json(curve, points))
+        self.failed |= any(outcome.wrong for _, outcomes in points for outcome in outcomes)
 
 
 def choose_cpus(text: str | None) -> tuple[int, int]:
@@ -90,11 +132,11 @@ def main() -> int:
     options = parse_arguments()
     console = Console(width=None if sys.stdout.isatty() else 120)
     if options.list:
-        for row in rows.ALL:
-            console.print(f"{row.name:28}{row.question}", highlight=False)
+        for one in (*rows.ALL, *rows.CURVES):
+            console.print(f"{one.name:28}{one.question}", highlight=False)
         return 0
     try:
-        chosen = choose_rows(options.only)
+        chosen_rows, chosen_curves = choose(options.only)
         cpus = choose_cpus(options.cpus)
     except ValueError as error:
         print(error, file=sys.stderr)
@@ -104,8 +146,6 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     load_before = machine.load()
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    failed = False
-    results = []
     interrupted = False
     with private_folder() as folder, console.status("") as status:
         settings = Settings(
@@ -115,36 +155,37 @@ def main() -> int:
             1 if options.smoke else options.rounds,
             options.smoke,
         )
+        run = Run(console, settings, lambda text: status.update(text))
         try:
-            for row in chosen:
-                outcomes = run_row(row, settings, lambda text: status.update(text))
-                verdicts = judge(row, outcomes)
-                report.print_row(console, row, outcomes, verdicts)
-                results.append(report.row_as_json(row, outcomes, verdicts))
-                failed |= any(outcome.wrong for outcome in outcomes)
+            for row in chosen_rows:
+                run.measure_row(row)
+            for curve in chosen_curves if not options.no_curves else ():
+                run.measure_curve(curve)
         except KeyboardInterrupt:
             interrupted = True
     if options.smoke:
         console.print("Smoke size: the results were checked, the times mean nothing.")
-    if options.json and results:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(
-            json.dumps(
-                {
-                    "machine": machine.describe(),
-                    "started": started,
-                    "load_before": load_before,
-                    "load_after": machine.load(),
-                    "cpus": cpus,
-                    "rounds": settings.rounds,
-                    "smoke": options.smoke,
-                    "rows": results,
-                },
-                indent=1,
-            )
-            + "\n"
-        )
-    return 130 if interrupted else 1 if failed else 0
+    results = {
+        "machine": machine.describe(),
+        "started": started,
+        "load_before": load_before,
+        "load_after": machine.load(),
+        "cpus": cpus,
+        "rounds": settings.rounds,
+        "smoke": options.smoke,
+        "rows": run.rows,
+        "curves": run.curves,
+    }
+    for path in (options.json, options.report and options.report / "results.json"):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(results, indent=1) + "\n")
+    if options.report is not None:
+        # Matplotlib takes a second to load, and only who wants a page needs it.
+        import report_html
+
+        console.print(f"The report: {report_html.write(results, options.report)}")
+    return 130 if interrupted else 1 if run.failed else 0
 
 
 if __name__ == "__main__":

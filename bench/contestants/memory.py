@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import struct
 import sys
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -145,7 +146,9 @@ def main() -> None:
         side.meet()  # the other's libraries are loaded
         before = Usage.now()
         with ExitStack() as stack:
+            begin_ns = time.perf_counter_ns()
             held = [way.make(stack, name) for name in names(side)]
+            create_ns = time.perf_counter_ns() - begin_ns
             for k, array in enumerate(held):
                 small = smalls[k % payload.SMALL_COUNT]
                 if isinstance(array, np.ndarray):
@@ -157,7 +160,7 @@ def main() -> None:
             side.meet()  # the other has counted
             predicted = way.predict()
             opened = Usage(*struct.unpack_from("<4q", side.shared))
-            (total,) = struct.unpack_from("<Q", side.shared, 32)
+            total, open_ns = struct.unpack_from("<2Q", side.shared, 32)
             side.meet()  # the other has closed
             held.clear()
             del array
@@ -166,6 +169,8 @@ def main() -> None:
             "ops": n,
             "checksum": total,
             "nbytes": payload.SMALL_WORDS * 8,
+            "create_ns": create_ns / n,
+            "open_ns": open_ns / n,
             "shared_nbytes": made.shared_nbytes / n,
             "predicted_nbytes": predicted,
             "control_nbytes": made.shared_nbytes / n - payload.SMALL_WORDS * 8,
@@ -186,13 +191,15 @@ def main() -> None:
         before = Usage.now()
         total = 0
         with ExitStack() as stack:
+            begin_ns = time.perf_counter_ns()
             held = [way.attach(stack, name) for name in names(side)]
+            open_ns = time.perf_counter_ns() - begin_ns
             for array in held:
                 words = array if isinstance(array, np.ndarray) else array.read()
                 total += payload.sum_of(words)
                 del words
             struct.pack_into("<4q", side.shared, 0, *Usage.now().since(before))
-            struct.pack_into("<Q", side.shared, 32, total % (1 << 64))
+            struct.pack_into("<2Q", side.shared, 32, total % (1 << 64), open_ns)
             side.meet()
             held.clear()
             del array

@@ -62,8 +62,8 @@ def iceoryx2_node(side: Side) -> Iterator[Any]:
                 path.unlink(missing_ok=True)
 
 
-def iceoryx2_service(node: Any, name: str, nbytes: int, depth: int) -> Any:
-    """Publish and subscribe, one to one; nothing is overwritten."""
+def iceoryx2_service(node: Any, name: str, nbytes: int, depth: int, subscribers: int = 1) -> Any:
+    """Publish and subscribe, one to one or to several; nothing is overwritten."""
     import iceoryx2
 
     payload_type = type(
@@ -75,7 +75,8 @@ def iceoryx2_service(node: Any, name: str, nbytes: int, depth: int) -> Any:
         .enable_safe_overflow(False)
         .subscriber_max_buffer_size(depth)
         .max_publishers(1)
-        .max_subscribers(1)
+        .max_subscribers(subscribers)
+        .max_nodes(subscribers + 2)
         .open_or_create()
     )
 

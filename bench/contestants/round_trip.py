@@ -221,6 +221,41 @@ def _pyshmem(notify: bool) -> Ends:
     return ends
 
 
+# ---- torch.multiprocessing -----------------------------------------------------------------------
+
+
+def _torch() -> Ends:
+    """Two tensors in shared memory; its queues say that one was filled."""
+    import torch
+    import torch.multiprocessing
+
+    torch.set_num_threads(1)
+    context = torch.multiprocessing.get_context("fork")
+    queues = context.SimpleQueue(), context.SimpleQueue()
+    tensors = [
+        torch.zeros(payload.SMALL_WORDS, dtype=torch.int64).share_memory_() for _ in range(2)
+    ]
+
+    @contextmanager
+    def ends(side: Side) -> Iterator[End]:
+        side.meet()
+        arrays = [tensor.numpy().view(np.uint64) for tensor in tensors]
+        out, back = side.index, 1 - side.index
+
+        def send(words: payload.Words) -> None:
+            arrays[out][:] = words
+            queues[out].put(True)
+
+        def receive(words: payload.Words) -> None:
+            queues[back].get()
+            words[:] = arrays[back]
+
+        yield End(send, receive)
+        side.meet()
+
+    return ends
+
+
 WAYS: dict[str, Callable[[], Ends]] = {
     "ndshare": lambda: _ndshare(None),
     "ndshare-sleeping": lambda: _ndshare(0),
@@ -231,6 +266,7 @@ WAYS: dict[str, Callable[[], Ends]] = {
     "kickmsg": lambda: _kickmsg(False),
     "kickmsg-sleeping": lambda: _kickmsg(True),
     "pipe": _pipe,
+    "torch": _torch,
     "pyshmem-notify": lambda: _pyshmem(True),
     "pyshmem-polling": lambda: _pyshmem(False),
 }

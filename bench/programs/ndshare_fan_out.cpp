@@ -62,7 +62,10 @@ void first(bench::Side& side) {
     side.pin();
     for (std::int64_t k = 0; k < burst_count(side.warm_up()); ++k) burst();
     bench::Samples samples(burst_count(side.count()));
+    const std::int64_t begin_ns = bench::now_ns();
     for (std::int64_t k = 0; k < burst_count(side.count()); ++k) samples.add(burst());
+    const auto delivered_ns = static_cast<std::uint64_t>((bench::now_ns() - begin_ns) /
+                                                         (burst_count(side.count()) * kBurst));
     publisher.end();
     side.meet();  // all have read the end
     std::uint64_t sum = 0, wrong = 0;
@@ -72,8 +75,10 @@ void first(bench::Side& side) {
         wrong += reports(side)[s].frames.load(std::memory_order_relaxed) != number ? 1U : 0U;
     }
     // That of the publisher while it publishes; waiting for the others is no part of it.
-    bench::print_result(samples, samples.total(),
-                        {{"checksum", sum}, {"wrong", wrong}, {"frames", number}}, kBurst);
+    bench::print_result(
+        samples, samples.total(),
+        {{"checksum", sum}, {"wrong", wrong}, {"frames", number}, {"delivered_ns", delivered_ns}},
+        kBurst);
 }
 
 // Reads until the stream ends.

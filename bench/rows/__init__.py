@@ -1,13 +1,17 @@
-"""One module a row of the speed table; each has ROWS."""
+"""One module a row of the speed table, each has ROWS; those of scaling curves have CURVES."""
 
+from curve import Curve
 from row import Row
 
 from rows import (
     attach,
+    cold_start,
     consistent_read,
+    count_curves,
     memory,
     round_trip,
     service,
+    size_curves,
     stream_fan_out,
     stream_frames,
     stream_round_trip,
@@ -24,4 +28,6 @@ ALL: tuple[Row, ...] = (
     *stream_round_trip.ROWS,
     *stream_fan_out.ROWS,
     *service.ROWS,
+    *cold_start.ROWS,
 )
+CURVES: tuple[Curve, ...] = (*size_curves.CURVES, *count_curves.CURVES)

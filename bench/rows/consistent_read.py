@@ -38,7 +38,7 @@ ROWS = (
             Contestant("pyshmem", ("consistent_read.py", "pyshmem"), *_COUNTS, requires="pyshmem"),
         ),
         columns=(
-            *TIMES[:3],
+            *TIMES[:4],
             Column("torn", "torn", "number"),
             Column("versions seen", "versions", "number"),
         ),

@@ -32,6 +32,9 @@ ROWS = (
                 *_SLEEPING,
                 requires="pyshmem",
             ),
+            Contestant(
+                "torch.multiprocessing", ("round_trip.py", "torch"), *_SLEEPING, requires="torch"
+            ),
         ),
         columns=TIMES,
         targets=(

@@ -26,7 +26,7 @@ ROWS = (
         name="stream-fan-out",
         question="What a frame of 480 bytes costs its publisher, in bursts of 32, in C++",
         contestants=(_subscribers(1), _subscribers(2), _subscribers(4), _subscribers(8)),
-        columns=(*TIMES[:3], RATE),
+        columns=(*TIMES[:4], RATE),
         # A tenth for each one more.
         targets=(
             Target("2 subscribers", 1.1, "1 subscriber"),

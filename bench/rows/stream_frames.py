@@ -6,7 +6,7 @@ import payload
 from row import RATE, TIMES, Column, Contestant, Findings, Row, Target
 
 _COUNTS = (2_000, 40)
-_PEERS = ("iceoryx2", "kickmsg", "SharedMemory + Queue")
+_PEERS = ("iceoryx2", "kickmsg", "SharedMemory + Queue", "torch.multiprocessing")
 
 
 def _check(contestant: Contestant, findings: Findings) -> str:
@@ -27,6 +27,9 @@ ROWS = (
             Contestant("iceoryx2", ("stream_frames.py", "iceoryx2"), *_COUNTS, requires="iceoryx2"),
             Contestant("kickmsg", ("stream_frames.py", "kickmsg"), *_COUNTS, requires="kickmsg"),
             Contestant("SharedMemory + Queue", ("stream_frames.py", "stdlib"), *_COUNTS),
+            Contestant(
+                "torch.multiprocessing", ("stream_frames.py", "torch"), *_COUNTS, requires="torch"
+            ),
         ),
         columns=(*TIMES, Column("frames a second", RATE.field, RATE.unit)),
         # A frame's time is that from one to the next; those that came together are in the mean.

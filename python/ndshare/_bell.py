@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import asyncio
 
 # A peer that dies between its change and its ring is noticed at the next look; the same bound as
 # for sleepers in the core.
@@ -28,6 +30,8 @@ def until_look(end: float | None) -> float:
 
 async def rung(handle: _Polled, seconds: float) -> None:
     """Sleeps until the handle may have news, so many seconds at most."""
+    import asyncio  # takes as long to load as NumPy; who awaits has loaded it already
+
     loop = asyncio.get_running_loop()
     # A number of its own: two tasks may wait for one handle.
     bell = os.dup(handle.fileno())

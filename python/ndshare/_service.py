@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import operator
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -339,6 +338,8 @@ class Call(_core.CallHandle):
     _timeout: float | None = None
 
     async def _answer(self) -> Any:
+        import asyncio  # who awaits has loaded it already
+
         try:
             end = end_of(None)
             while not self.done():

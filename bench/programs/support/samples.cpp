@@ -8,6 +8,9 @@
 
 namespace bench {
 
+// One in a thousand is not known from fewer.
+constexpr std::size_t kSamplesOfP999 = 1000;
+
 std::int64_t cpu_ns() {
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
@@ -17,12 +20,12 @@ std::int64_t cpu_ns() {
     return ns(usage.ru_utime) + ns(usage.ru_stime);
 }
 
-std::int64_t Samples::percentile(int percent) const {
+std::int64_t Samples::per_mille(int share) const {
     if (used_ == 0) return 0;
     std::vector<std::int64_t> sorted(values_.begin(),
                                      values_.begin() + static_cast<std::ptrdiff_t>(used_));
     const auto at =
-        static_cast<std::ptrdiff_t>((used_ - 1) * static_cast<std::size_t>(percent)) / 100;
+        static_cast<std::ptrdiff_t>((used_ - 1) * static_cast<std::size_t>(share)) / 1000;
     std::nth_element(sorted.begin(), sorted.begin() + at, sorted.end());
     return sorted[static_cast<std::size_t>(at)];
 }
@@ -45,6 +48,9 @@ void print_result(const Samples& samples, std::int64_t cpu_total_ns, const Findi
         static_cast<long long>(ops), of_one(samples.percentile(50), ops_per_sample),
         of_one(samples.percentile(99), ops_per_sample), mean_ns, of_one(cpu_total_ns, ops),
         1e9 / std::max(mean_ns, 0.001));
+    if (samples.size() >= kSamplesOfP999) {
+        std::printf(", \"p999_ns\": %.1f", of_one(samples.per_mille(999), ops_per_sample));
+    }
     for (const auto& [word, value] : findings) {
         std::printf(", \"%s\": %llu", word.c_str(), static_cast<unsigned long long>(value));
     }

@@ -22,7 +22,8 @@ class Samples {
     // Memory for count samples is touched now, so that no page fault falls into a measurement.
     explicit Samples(std::int64_t count) : values_(static_cast<std::size_t>(count)) {}
     void add(std::int64_t ns) { values_[used_++] = ns; }
-    std::int64_t percentile(int percent) const;
+    std::int64_t percentile(int percent) const { return per_mille(10 * percent); }
+    std::int64_t per_mille(int share) const;
     std::int64_t total() const;
     std::size_t size() const { return used_; }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typer
 
 from ndshare import __version__
-from ndshare.cli import doctor, hz, info, ls, serve, tail, top, unlink
+from ndshare.cli import bench, doctor, hz, info, ls, serve, tail, top, unlink
 from ndshare.demo import app as demo
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("top")(top.top)
 app.command("serve")(serve.serve)
 app.command("unlink")(unlink.unlink)
 app.command("doctor")(doctor.doctor)
+app.command("bench")(bench.bench)
 app.command("demo")(demo.demo)
 
 
