@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 
 #include "sync/owner.h"
 #include "sync/patience.h"
@@ -327,7 +328,10 @@ void World::sleep(const void* word, std::uint32_t expected, std::int64_t ns) {
     current_->state = Process::State::sleeping;
     ++current_->sleep_count;
     current_->asleep_on = word;
-    current_->wakes_at_ns = now_ns() + ns;
+    // Who has no deadline may sleep for ever.
+    if (__builtin_add_overflow(now_ns(), ns, &current_->wakes_at_ns)) {
+        current_->wakes_at_ns = std::numeric_limits<std::int64_t>::max();
+    }
     go_on_with_next();
     current_->asleep_on = nullptr;
     if (tracing_) lines_.push_back({steps_, current_->number, "is awake", word, 0, 0});

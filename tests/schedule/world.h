@@ -40,7 +40,7 @@ inline constexpr std::size_t kStreamBytes = 24 << 10;  // of a stream of a few s
 
 struct Arena {
     alignas(64) std::byte control[layout::kControlBytes + kStreamBytes];
-    layout::Word64 payload[8];
+    layout::Word64 payload[16];
     layout::Word64 scratch[8];
 };
 
