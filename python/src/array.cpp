@@ -39,7 +39,7 @@ struct ArrayHandle {
     void close() {
         if (array) {
             // Closing may pass the name on, under a lock whose holder may need the GIL.
-            const nb::gil_scoped_release released;
+            const WithoutGil released;
             array->close();
         }
         view.reset();
@@ -58,7 +58,7 @@ Array::Write begin_write(ArrayHandle& handle, Timeout timeout, bool recover) {
 }
 
 void read_bytes(ArrayHandle& handle, std::span<std::byte> out, Timeout timeout) {
-    std::optional<nb::gil_scoped_release> released;
+    std::optional<WithoutGil> released;
     if (out.size() >= kReleaseGilBytes) released.emplace();
     if (handle.get().read(out, timeout)) return;
     released.reset();
@@ -74,7 +74,7 @@ nb::object read(ArrayHandle& handle, nb::object out, nb::object timeout_seconds)
         read_bytes(handle, {data_of(out), handle.get().nbytes()}, timeout);
     } else if (!handle.get().read(
                    [&](auto) {
-                       const nb::gil_scoped_acquire gil;  // a read that waited gave it away
+                       const WithGil gil;  // a read that waited gave it away
                        copy_into(out, view);
                    },
                    timeout)) {
@@ -99,7 +99,7 @@ nb::object get_item(ArrayHandle& handle, nb::handle key) {
     };
     try {
         handle.get().read([&](auto) {
-            const nb::gil_scoped_acquire gil;  // a read that waited gave it away
+            const WithGil gil;  // a read that waited gave it away
             if (++attempts > kSelectionAttempts) throw TooOften();
             select(view);
         });
@@ -181,7 +181,7 @@ void init_create(ArrayHandle* self, std::string_view name, nb::tuple shape, std:
     if (has_data) bytes = {data_of(data), nbytes_of(data)};
     std::optional<Array> made;
     {
-        const nb::gil_scoped_release released;
+        const WithoutGil released;
         made.emplace(has_data ? Array::create(name, spec, bytes, options)
                               : Array::create(name, spec, options));
     }
@@ -205,7 +205,7 @@ void init_open(ArrayHandle* self, std::string_view name, bool writeable, nb::obj
     }
     std::optional<Array> opened;
     {
-        const nb::gil_scoped_release released;
+        const WithoutGil released;
         opened.emplace(Array::open(name, options));
     }
     new (self) ArrayHandle{std::move(opened), {}};
@@ -219,7 +219,7 @@ std::optional<std::uint64_t> wait(ArrayHandle& handle, nb::object timeout,
 
 void update_attrs(ArrayHandle& handle, nb::callable change) {
     handle.get().update_attrs([&](std::string_view old_text) {
-        const nb::gil_scoped_acquire gil;
+        const WithGil gil;
         return nb::cast<std::string>(change(nb::str(old_text.data(), old_text.size())));
     });
 }
@@ -321,7 +321,7 @@ void init_array(nb::module_& m) {
         .def(
             "unlink",
             [](ArrayHandle& h) {
-                const nb::gil_scoped_release released;
+                const WithoutGil released;
                 h.get().unlink();
             },
             "Takes the name from this memory (never from a successor); holders keep the memory.")

@@ -30,7 +30,7 @@ inline Spec with_shape(const Spec& spec, std::span<const std::int64_t> shape) {
 
 // Copies value, whose dtype is the field's by now, to where the field lies.
 inline void copy_to(const FieldView& field, nb::handle value) {
-    std::optional<nb::gil_scoped_release> released;
+    std::optional<WithoutGil> released;
     const std::byte* from = data_of(value);
     if (field.nbytes >= kReleaseGilBytes) released.emplace();
     std::memcpy(const_cast<std::byte*>(field.data), from, field.nbytes);

@@ -123,7 +123,7 @@ nb::object own_values(const Frame& frame) {
         nb::object out = make_empty(*field.spec, field.shape);
         {
             std::byte* to = data_of(out);
-            std::optional<nb::gil_scoped_release> released;
+            std::optional<WithoutGil> released;
             if (field.nbytes >= kReleaseGilBytes) released.emplace();
             std::memcpy(to, field.data, field.nbytes);
         }
@@ -162,7 +162,7 @@ struct PyClient {
     }
     void close() {
         if (!client) return;
-        const nb::gil_scoped_release released;
+        const WithoutGil released;
         client->close();
     }
 };
@@ -238,7 +238,7 @@ void init_client_side(nb::module_& m) {
                 ClientOptions options{priority, to_spin(spin, "connect", name), full_name};
                 std::optional<Client> made;
                 {
-                    const nb::gil_scoped_release released;
+                    const WithoutGil released;
                     made.emplace(name, options);
                 }
                 new (self) PyClient{std::move(made)};

@@ -2,6 +2,7 @@
 // REQUIRES everywhere: the GIL is held. Errors: Python's, by nb::python_error.
 #pragma once
 #include <nanobind/nanobind.h>
+#include "gil.h"
 
 #include <string_view>
 

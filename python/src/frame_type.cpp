@@ -27,7 +27,11 @@ PyObject* guarded(Body body) noexcept {
     } catch (nb::python_error& e) {
         e.restore();
     } catch (const Error& e) {
-        set_error(e);
+        try {
+            set_error(e);
+        } catch (nb::python_error& other) {  // a signal's, or too deep a recursion
+            other.restore();
+        }
     } catch (const std::bad_alloc&) {
         PyErr_NoMemory();
     } catch (const std::exception& e) {
@@ -36,11 +40,12 @@ PyObject* guarded(Body body) noexcept {
     return nullptr;
 }
 
-void drop(std::optional<Frame>& frame) noexcept {
+// By value: while the GIL is away, nobody else finds what is on its way out.
+void drop(std::optional<Frame> frame) noexcept {
     if (!frame) return;
     // The last one lets the stream's memory go, which may wait for a lock whose holder needs the
     // GIL; otherwise a bit is cleared, which is not worth giving the GIL away.
-    std::optional<nb::gil_scoped_release> released;
+    std::optional<WithoutGil> released;
     if (frame->holds_the_stream()) released.emplace();
     frame.reset();
 }
@@ -66,7 +71,7 @@ struct Pin {
 };
 
 void free_pin(PyObject* self) {
-    drop(as<Pin>(self)->frame);
+    drop(std::exchange(as<Pin>(self)->frame, std::nullopt));
     free_instance<Pin>(self);
 }
 
@@ -92,14 +97,20 @@ struct FrameObject {
     PyObject* view(std::size_t index) {
         Frame& f = get("array");
         if (index > 0 && others.empty()) others.resize(f.field_count() - 1);
-        nb::object& kept = index == 0 ? first : others[index - 1];
-        if (!kept.is_valid()) kept = make_frame_view(f.field(index), f);
-        return kept.inc_ref().ptr();
+        const nb::object& kept = index == 0 ? first : others[index - 1];
+        if (kept.is_valid()) return nb::object(kept).release().ptr();
+        nb::object made = make_frame_view(f.field(index), f);
+        (index == 0 ? first : others[index - 1]) = made;
+        return made.release().ptr();
     }
     void close() {
-        first.reset();
+        // Taken out first: what lets go of a view may run Python (a weak reference's callback) and
+        // may give the GIL away, and whoever comes in meanwhile finds a closed frame.
+        std::optional<Frame> gone = std::exchange(frame, std::nullopt);
+        const nb::object gone_first = std::move(first);
+        const std::vector<nb::object> gone_others = std::move(others);
         others.clear();
-        drop(frame);
+        drop(std::move(gone));
     }
 };
 

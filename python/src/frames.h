@@ -89,7 +89,7 @@ struct PyLoan {
             l.resize(shape, label);
         }
         const FieldView field = l.field(index);
-        std::optional<nb::gil_scoped_release> released;
+        std::optional<WithoutGil> released;
         if (field.nbytes >= kReleaseGilBytes) released.emplace();
         std::memcpy(const_cast<std::byte*>(field.data), data_of(given), field.nbytes);
     }

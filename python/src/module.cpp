@@ -3,6 +3,7 @@
 
 #include "array.h"
 #include "errors.h"
+#include "gil.h"
 #include "ndshare/ndshare.hpp"
 #include "numpy.h"
 #include "registry.h"
@@ -17,19 +18,22 @@ namespace nb = nanobind;
 // Between the slices of a wait: signals run their Python handlers, whose exceptions end the wait.
 void check_signals() {
     if (Py_IsInitialized() == 0) return;
-    const nb::gil_scoped_acquire gil;
+    const ndshare::python::WithGil gil;
     if (PyErr_CheckSignals() != 0) nb::raise_python_error();
 }
 
-void* give_gil_away() noexcept { return PyGILState_Check() == 1 ? PyEval_SaveThread() : nullptr; }
+void* give_gil_away() noexcept {
+    return PyGILState_Check() == 1 ? ndshare::python::give_gil() : nullptr;
+}
 void take_gil_back(void* token) noexcept {
-    PyEval_RestoreThread(static_cast<PyThreadState*>(token));
+    ndshare::python::take_gil(static_cast<PyThreadState*>(token));
 }
 
 }  // namespace
 
 NB_MODULE(_core, m) {
     nb::set_leak_warnings(false);  // handles may well outlive the interpreter, in module globals
+    ndshare::python::init_gil(m);
     ndshare::python::import_numpy();
     ndshare::python::install_error_translation();
     ndshare::set_interrupt_check(&check_signals);

@@ -32,7 +32,7 @@ void drop_lease(PyObject* capsule) {
     auto* lease =
         static_cast<std::shared_ptr<std::byte>*>(PyCapsule_GetPointer(capsule, kLeaseName));
     // The last lease lets the memory go, which may wait for a lock whose holder needs the GIL.
-    const nb::gil_scoped_release released;
+    const WithoutGil released;
     delete lease;
 }
 

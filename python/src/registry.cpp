@@ -65,7 +65,7 @@ void init_registry(nb::module_& m) {
         [](std::string_view pattern) {
             std::vector<Info> found;
             {
-                const nb::gil_scoped_release released;
+                const WithoutGil released;
                 found = ls(pattern);
             }
             nb::list out;

@@ -31,7 +31,7 @@ struct PyPublisher {
     }
     void close() {
         if (!publisher) return;
-        const nb::gil_scoped_release released;
+        const WithoutGil released;
         publisher->close();
     }
 };
@@ -61,7 +61,7 @@ void init_publisher(PyPublisher* self, std::string_view name, nb::object fields,
     options.full_name = full_name;
     std::optional<Publisher> made;
     {
-        const nb::gil_scoped_release released;
+        const WithoutGil released;
         made.emplace(name, options);
     }
     new (self) PyPublisher{std::move(made), {}, {}};
@@ -96,7 +96,7 @@ nb::object put(PyPublisher& self, nb::object value, nb::object attrs,
         timeout_seconds.is_none() ? forever : to_timeout(timeout_seconds, "put", publisher.name());
     if (self.plain && is_exactly(value, self.dtype, self.plain->shape, self.plain->order)) {
         const std::span<const std::byte> bytes(data_of(value), nbytes_of(value));
-        std::optional<nb::gil_scoped_release> released;
+        std::optional<WithoutGil> released;
         if (bytes.size() >= kReleaseGilBytes) released.emplace();
         const auto seq = publisher.put_bytes(bytes, {timeout, time_ns, attrs_json});
         released.reset();
@@ -152,7 +152,7 @@ std::size_t put_many(PyPublisher& self, nb::object values, nb::object timeout) {
         throw SpecMismatch("put_many", std::string(publisher.name()), wanted, got);
     }
     const std::span<const std::byte> bytes(data_of(given), nbytes_of(given));
-    const nb::gil_scoped_release released;
+    const WithoutGil released;
     return publisher.put_many(bytes, static_cast<std::size_t>(shape[0]), limit);
 }
 
@@ -166,7 +166,7 @@ struct PySubscriber {
     }
     void close() {
         if (!subscriber) return;
-        const nb::gil_scoped_release released;
+        const WithoutGil released;
         subscriber->close();
     }
 };
@@ -189,7 +189,7 @@ void init_subscriber(PySubscriber* self, std::string_view name, bool latest, nb:
     }
     std::optional<Subscriber> made;
     {
-        const nb::gil_scoped_release released;
+        const WithoutGil released;
         made.emplace(name, options);
     }
     new (self) PySubscriber{std::move(made)};
@@ -227,7 +227,7 @@ nb::object get_many(PySubscriber& self, std::size_t max_count, nb::object timeou
     const std::span<std::byte> out(data_of(rows), nbytes_of(rows));
     std::size_t count = 0;
     {
-        const nb::gil_scoped_release released;
+        const WithoutGil released;
         count = subscriber.get_many(out, max_count, limit);
     }
     return count == max_count ? rows : rows[nb::slice(nb::int_(0), nb::int_(count), nb::none())];
@@ -278,7 +278,7 @@ void init_stream(nb::module_& m) {
              nb::arg("timeout").none() = nb::none())
         .def("end",
              [](PyPublisher& p) {
-                 const nb::gil_scoped_release released;
+                 const WithoutGil released;
                  p.get().end();
              })
         .def(
@@ -292,7 +292,7 @@ void init_stream(nb::module_& m) {
         .def("_attrs_json", [](PyPublisher& p) { return p.get().attrs_json(); })
         .def("_update_attrs", [](PyPublisher& p, nb::callable change) {
             p.get().update_attrs([&](std::string_view old_text) {
-                const nb::gil_scoped_acquire gil;
+                const WithGil gil;
                 return nb::cast<std::string>(change(nb::str(old_text.data(), old_text.size())));
             });
         });

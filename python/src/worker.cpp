@@ -135,7 +135,7 @@ struct PyWorker {
     }
     void close() {
         if (!worker) return;
-        const nb::gil_scoped_release released;
+        const WithoutGil released;
         worker->close();
     }
 };
@@ -162,11 +162,11 @@ void init_worker(PyWorker* self, std::string_view name, nb::object inputs, nb::o
     options.full_name = full_name;
     std::optional<Worker> made;
     if (inputs.is_none()) {
-        const nb::gil_scoped_release released;
+        const WithoutGil released;
         made.emplace(name, options);
     } else {
         const Fields in = fields_from(inputs), out = fields_from(outputs);
-        const nb::gil_scoped_release released;
+        const WithoutGil released;
         made.emplace(name, in, out, options);
     }
     new (self) PyWorker{std::move(made)};
@@ -241,7 +241,7 @@ void init_worker_side(nb::module_& m) {
         .def("_attrs_json", [](PyWorker& w) { return w.get().attrs_json(); })
         .def("_update_attrs", [](PyWorker& w, nb::callable change) {
             w.get().update_attrs([&](std::string_view old_text) {
-                const nb::gil_scoped_acquire gil;
+                const WithGil gil;
                 return nb::cast<std::string>(change(nb::str(old_text.data(), old_text.size())));
             });
         });

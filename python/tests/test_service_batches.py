@@ -184,6 +184,7 @@ def test_calls_of_a_client_with_a_greater_priority_go_first() -> None:
     [
         (101, ValueError, "-100 to 100"),
         (-101, ValueError, "-100 to 100"),
+        (-(1 << 40), ValueError, "-100 to 100"),
         ("high", TypeError, "int"),
     ],
 )
