@@ -1,7 +1,6 @@
 #include "api/client.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <exception>
 #include <utility>
 
@@ -29,7 +28,7 @@ struct Moved : std::exception {};  // the service has new memory
 
 Client::Client(std::string_view name, const ClientOptions& options) {
     in_operation("connect", name, [&] {
-        if (std::abs(options.priority) > layout::kPriorityMax) {
+        if (options.priority < -layout::kPriorityMax || options.priority > layout::kPriorityMax) {
             throw Invalid("priority must be -100 to 100, got " + std::to_string(options.priority));
         }
         impl_ = std::make_shared<Impl>(

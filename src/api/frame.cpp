@@ -128,10 +128,11 @@ namespace {
 std::shared_ptr<api::EndLease> lease_for_refs(const std::shared_ptr<api::StreamMemory>& memory,
                                               const std::string& name) {
     static auto& mutex = *new api::ForkMutex;
-    static auto& leases = *new std::map<api::MemoryId, std::weak_ptr<api::EndLease>>;
+    using Key = std::pair<api::MemoryId, std::string>;  // the user's name: frames tell it
+    static auto& leases = *new std::map<Key, std::weak_ptr<api::EndLease>>;
     const std::lock_guard lock(mutex);
     std::erase_if(leases, [](const auto& entry) { return entry.second.expired(); });
-    auto& known = leases[memory->segment->id()];
+    auto& known = leases[{memory->segment->id(), name}];
     if (auto lease = known.lock(); lease && lease->is_here()) return lease;
     auto made = std::make_shared<api::EndLease>(memory, layout::kEndRefs,
                                                 std::make_shared<const std::string>(name));

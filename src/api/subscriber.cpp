@@ -216,9 +216,10 @@ std::shared_ptr<const Frame::Impl> Subscriber::Impl::make_frame(const api::Ring:
     try {
         return Frame::Impl::make(lease_, place, copy);
     } catch (const std::bad_alloc&) {
-        // Not lost: the next look finds it again.
+        // Not lost: the next look finds it again. Publishers may have noted that it was read.
         cursor_ = cursor_before;
         lease_->set_cursor(cursor_);
+        memory_->ends().announce();
         throw;
     }
 }

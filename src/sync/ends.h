@@ -97,8 +97,12 @@ class Ends {
         ground_.wake_all(words.room);
     }
     std::uint32_t room() const { return ground_.load_seq_cst(control_.words().room); }
-    // SYNC(room): the flag first, then the publisher's look at pins and cursors.
-    void need_room() { ground_.store_seq_cst(control_.words().need_room, std::uint32_t{1}); }
+    // SYNC(room): the flag first, then the publisher's look at slots, pins and cursors; a fence, as
+    // some of these looks are no more than acquire.
+    void need_room() {
+        ground_.store_seq_cst(control_.words().need_room, std::uint32_t{1});
+        ground_.fence_seq_cst();
+    }
 
     // After an end was taken, let go, or its kind changed so that more is held back.
     void announce() noexcept {

@@ -7,10 +7,9 @@
 // bytes only after it pinned the slot and then saw its number there: READY or PUBLISHED. (5) The
 // newest frame's slot is never claimed. (6) In `block` a frame is overwritten only when the cursors
 // of all living in-order ends have reached it.
-// Why: docs/design/streams.md. Own-row pins and the one-CAS commit were chosen by an exhaustive
-// search with kills; tests/schedule repeats it on this code.
-// Threads: any; an End belongs to one handle. Processes: any. Blocks: no, nothing here waits.
-// A crash leaves BUSY or READY words, which the next claimer that needs a slot resolves.
+// Why: docs/design/streams.md. tests/schedule searches this code exhaustively, with kills.
+// Threads: any; an End belongs to one handle. Processes: any. Blocks: no, nothing here waits. A
+// crash leaves BUSY or READY words, which the next claimer that needs a slot resolves.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -70,8 +69,8 @@ class SlotRing {
 
     // The slot was not filled, or its frame is not wanted.
     void give_back(std::size_t slot) {
-        // SYNC(slot-word)
-        ground_.store_release(control_.slot(slot).word, std::uint64_t{0});
+        // SYNC(slot-word), and SYNC(room): before the caller's look whether a publisher waits.
+        ground_.store_seq_cst(control_.slot(slot).word, std::uint64_t{0});
     }
 
     // REQUIRES: slot is me's BUSY one, its bytes and stamps (but for the number) are there. The
@@ -104,8 +103,10 @@ class SlotRing {
                 NDSHARE_FAULT_POINT_QUIET("slot_ring.before_history");
                 put_into_history(place_word(next, slot));
                 // Others published meanwhile: a `block` publisher that met READY here may sleep.
-                if (latest() != place_word(next, slot)) Ends<Ground>(control_, ground_).tell_room();
-                // Now and then, so that it stays near.
+                if (latest() != place_word(next, slot)) {
+                    ground_.fence_seq_cst();  // SYNC(room): PUBLISHED first, then the look
+                    Ends<Ground>(control_, ground_).tell_room();
+                }
                 if ((next & (kAnchorStep - 1)) == 0) ground_.store_relaxed(words.seq_anchor, next);
                 NDSHARE_FAULT_POINT_QUIET("slot_ring.before_wake");
                 if (sleepers.anybody(slept)) ground_.wake_all(words.latest);
@@ -201,8 +202,8 @@ class SlotRing {
         for (std::uint64_t k = 0; k < control_.ring_count(); ++k, --seq) {
             // SYNC(cursor): after our end says that it joins, so that a slot that was made BUSY
             // before is seen to be.
-            if (!find(seq, slot)) break;
-            if (!shows(ground_.load_seq_cst(control_.slot(slot).word), seq)) break;
+            if (!find(seq, slot) || !shows(ground_.load_seq_cst(control_.slot(slot).word), seq))
+                break;
         }
         return seq;
     }
@@ -223,8 +224,7 @@ class SlotRing {
     std::uint64_t last_seq() const { return full_seq(seq_of(latest()), anchor()); }
 
  private:
-    static constexpr std::size_t kEndsFetched = 16;
-    static constexpr int kBusyLooks = 4;
+    static constexpr std::size_t kEndsFetched = 16, kBusyLooks = 4;
     static constexpr std::uint64_t kAnchorStep = std::uint64_t{1} << 20;
 
     void mark(std::uint64_t which) {
@@ -236,7 +236,6 @@ class SlotRing {
         ground_.wake_all(words.latest);
     }
 
-    static std::uint64_t bit_of(std::size_t slot) { return std::uint64_t{1} << (slot % 64); }
     bool slot_in_range(std::uint64_t place) const { return slot_of(place) < control_.slot_count(); }
 
     bool counts(std::size_t end, Asked& asked) {
@@ -325,15 +324,21 @@ class SlotRing {
         try {
             needed = is_needed(claim.slot, word, block, true, asked, claim);
         } catch (...) {  // the kernel could not be asked
-            ground_.store_release(slot_word, word);
+            (void)put_back(claim.slot, word);
             throw;
         }
-        if (needed) ground_.store_release(slot_word, word);
-        if (needed) return false;
+        if (needed) return put_back(claim.slot, word);
         asked.memory.met_none();
         // SYNC(busy-bytes): whoever copies a byte stored after this sees BUSY, or what follows it.
         ground_.fence_release();
         return true;
+    }
+
+    // Another publisher may have slept on our BUSY, though nobody needs the frame any more.
+    bool put_back(std::size_t slot, std::uint64_t word) {
+        ground_.store_seq_cst(control_.slot(slot).word, word);  // SYNC(slot-word), SYNC(room)
+        Ends<Ground>(control_, ground_).tell_room();
+        return false;
     }
 
     Claim claim_any(std::uint64_t me, bool block, Asked& asked) {
@@ -442,11 +447,6 @@ class SlotRing {
         return true;
     }
 
-    static bool shows(std::uint64_t word, std::uint64_t seq) {
-        const SlotKind kind = kind_of(word);
-        return (kind == SlotKind::published || kind == SlotKind::ready) &&
-               seq_of(word) == (seq & kSeqMask);
-    }
     bool pin(std::size_t end, std::size_t slot, std::uint64_t seq) {
         // SYNC(pin): the bit first, then the look at the word.
         ground_.set_bits_seq_cst(control_.pins(end, slot), bit_of(slot));
@@ -485,7 +485,7 @@ class SlotRing {
 
     // A claimer that meets a pin, or a newcomer, puts the frame back the next moment.
     bool pin_patiently(std::size_t end, std::size_t slot, std::uint64_t seq) {
-        for (int look = 0; look < kBusyLooks; ++look) {
+        for (std::size_t look = 0; look < kBusyLooks; ++look) {
             if (pin(end, slot, seq)) return true;
             const std::uint64_t word = ground_.load_acquire(control_.slot(slot).word);
             if (kind_of(word) != SlotKind::busy || seq_of(word) != (seq & kSeqMask)) return false;

@@ -46,6 +46,13 @@ constexpr SlotKind kind_of(std::uint64_t word) { return static_cast<SlotKind>(wo
 constexpr std::uint64_t published_word(std::uint64_t seq) {
     return (seq & kSeqMask) << kSeqShift | static_cast<std::uint64_t>(SlotKind::published);
 }
+// The slot holds that frame, for whoever pins it.
+constexpr bool shows(std::uint64_t word, std::uint64_t seq) {
+    const SlotKind kind = kind_of(word);
+    return (kind == SlotKind::published || kind == SlotKind::ready) &&
+           seq_of(word) == (seq & kSeqMask);
+}
+constexpr std::uint64_t bit_of(std::size_t slot) { return std::uint64_t{1} << (slot % 64); }
 constexpr std::uint64_t owned_word(SlotKind kind, std::uint64_t owner, std::uint64_t seq) {
     return (seq & kSeqMask) << kSeqShift | static_cast<std::uint64_t>(row_of(owner)) << 8 |
            (owner >> kEpochShift & kSlotEpochMask) << 2 | static_cast<std::uint64_t>(kind);

@@ -130,6 +130,12 @@ void Memory::fence(Knowledge& who, Order order) {
     if (order != Order::release) who.now.join(who.after_fence);
     if (order == Order::seq_cst) {
         who.now.join(at_seq_cst_fences_);
+        // A later load that read something older than a seq_cst access before this fence in S would
+        // put the fence before that access ([atomics.order] 4.3).
+        for (std::size_t k = 0; k < count_; ++k) {
+            const auto seen = words_[k].last_seq_cst;
+            who.now.at[k] = std::max(who.now.at[k], seen);
+        }
         at_seq_cst_fences_ = who.now;
     }
     if (order != Order::acquire) who.at_fence = who.now;
