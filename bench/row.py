@@ -57,6 +57,7 @@ class Row:
     field: str = "p50_ns"  # the one whose spread over the rounds is shown
     rounds_max: int | None = None
     needs_two_cpus: bool = False
+    in_smoke: bool = True  # False: the same as another row, but for numbers
 
 
 TIMES = (

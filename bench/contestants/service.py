@@ -6,6 +6,8 @@ import argparse
 import os
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import crowd
 import numpy as np
@@ -20,15 +22,16 @@ Report = NDArray[np.int64]
 _BEGIN, _END, _CPU, _CHECKSUM, _WRONG, _WORDS = range(6)
 
 
-def detect_slowly(image: Image) -> Boxes:
-    time.sleep(0.001)
-    return payload.detect(image)
+@dataclass(frozen=True)
+class Slowly:
+    """A model that takes so long, for several as for one: a network that is not busy with one."""
 
+    model: Callable[[Image], Boxes]
+    seconds: float
 
-def detect_batch_slowly(images: Image) -> Boxes:
-    """A model that takes as long for several: a network that is not busy with one."""
-    time.sleep(0.001)
-    return payload.detect_batch(images)
+    def __call__(self, images: Image) -> Boxes:
+        time.sleep(self.seconds)
+        return self.model(images)
 
 
 def of_each(count: int, clients: int) -> int:
@@ -189,13 +192,10 @@ def main() -> None:
     options = arguments(
         "ask a worker about images", list(WAYS), bytes=307_200, clients=1, batch=1, sleep=0
     )
-    wish = Wish(
-        options.bytes,
-        options.clients,
-        options.batch,
-        detect_slowly if options.sleep else payload.detect,
-        detect_batch_slowly if options.sleep else payload.detect_batch,
-    )
+    models = [payload.detect, payload.detect_batch]
+    if options.sleep:  # milliseconds
+        models = [Slowly(model, options.sleep / 1000) for model in models]
+    wish = Wish(options.bytes, options.clients, options.batch, *models)
     way = WAYS[options.way](wish)
 
     def second(side: Side) -> None:

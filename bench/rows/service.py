@@ -10,6 +10,9 @@ _QUESTIONS = {"480b": "480 bytes", "300kb": "an image of 300 KB", "6mb": "an ima
 # Of those that share memory, and of those that carry the image through a pipe.
 _SHARING = {"480b": (5_000, 64), "300kb": (5_000, 64), "6mb": (300, 16)}
 _CARRYING = {"480b": (3_000, 64), "300kb": (1_500, 64), "6mb": (50, 8)}
+# Of the rates, by the model's milliseconds; of one client by hand, a quarter.
+_RATE_COUNTS = {0: (8_000, 160), 1: (1_200, 48), 10: (192, 32)}
+_FOUR_BY_HAND = "4 clients: by hand"
 _HAND = "by hand: SharedMemory, Queue, Event"
 _PIPE = "by hand: SharedMemory, Pipe"
 _PEERS = (_HAND, _PIPE, "multiprocessing.Pool", "ProcessPoolExecutor", "callserver")
@@ -80,18 +83,21 @@ def _call_row(size: str, targets: tuple[Target, ...]) -> Row:
     )
 
 
-def _rate_row(milliseconds: int, targets: tuple[Target, ...]) -> Row:
-    nbytes = _SIZES["300kb"]
-    counts = (1_200, 48) if milliseconds else (8_000, 160)
-    sleep = ("--sleep", "1") if milliseconds else ()
+def _rate_row(size: str, milliseconds: int, targets: tuple[Target, ...] = ()) -> Row:
+    nbytes = _SIZES[size]
+    counts = _RATE_COUNTS[milliseconds]
+    if size == "6mb":
+        counts = (counts[0] // 16, counts[1])
+    sleep = ("--sleep", str(milliseconds)) if milliseconds else ()
 
-    def python(clients: int, name: str, way: str, requires: str | None, *more: str) -> Contestant:
-        own = counts if requires or clients > 1 else (counts[0] // 4, counts[1])
+    def python(
+        clients: int, name: str, way: str, requires: str | None, *more: str, part: int = 1
+    ) -> Contestant:
         return _python(
             f"{clients} client{'s' if clients > 1 else ''}: {name}",
             way,
             nbytes,
-            own,
+            (max(counts[0] // part, 16), counts[1]),
             "--clients",
             str(clients),
             *sleep,
@@ -101,20 +107,23 @@ def _rate_row(milliseconds: int, targets: tuple[Target, ...]) -> Row:
 
     batches = ("ndshare, 8 at a time", "ndshare", "ndshare", "--batch", "8")
     return Row(
-        name=f"service-rate-{milliseconds}ms",
-        question=f"Clients ask one worker about images of 300 KB; a model of {milliseconds} ms",
+        name=f"service-rate-{size}-{milliseconds}ms",
+        question=f"Clients ask one worker about {_QUESTIONS[size]}; a model of {milliseconds} ms",
         contestants=(
             *(python(clients, "ndshare", "ndshare", "ndshare") for clients in (1, 4, 16)),
             *(python(clients, *batches) for clients in (4, 16)),
-            *(python(clients, "by hand", "by-hand", None) for clients in (1, 4, 16)),
-            python(1, "multiprocessing.Pool", "pool", None),
-            python(1, "ProcessPoolExecutor", "executor", None),
+            python(1, "by hand", "by-hand", None, part=4),
+            *(python(clients, "by hand", "by-hand", None) for clients in (4, 16)),
+            python(1, "multiprocessing.Pool", "pool", None, part=4),
+            python(1, "ProcessPoolExecutor", "executor", None, part=4),
         ),
         columns=_RATE,
         targets=targets,
         check=check,
         field="interval_ns",
         needs_two_cpus=True,
+        rounds_max=3,
+        in_smoke=(size, milliseconds) == ("300kb", 0),
     )
 
 
@@ -131,9 +140,12 @@ ROWS = (
         ),
     ),
     _call_row("6mb", (Target("ndshare", 1.0, _PEERS),)),
+    _rate_row("480b", 0),
     # Four times the rate: a quarter of the time between two calls.
-    _rate_row(0, (Target("4 clients: ndshare", 1 / 4, "4 clients: by hand", "interval_ns"),)),
-    _rate_row(1, (Target("4 clients: ndshare", 1.0, "4 clients: by hand", "interval_ns"),)),
+    _rate_row("300kb", 0, (Target("4 clients: ndshare", 1 / 4, _FOUR_BY_HAND, "interval_ns"),)),
+    _rate_row("300kb", 1, (Target("4 clients: ndshare", 1.0, _FOUR_BY_HAND, "interval_ns"),)),
+    _rate_row("300kb", 10, (Target("4 clients: ndshare", 1.0, _FOUR_BY_HAND, "interval_ns"),)),
+    _rate_row("6mb", 0),
     Row(
         name="service-batch",
         question="8 calls of 300 KB that wait: from asking for them until they are answered",
