@@ -137,6 +137,8 @@ def main() -> int:
         return 0
     try:
         chosen_rows, chosen_curves = choose(options.only)
+        if options.smoke and not options.only:
+            chosen_rows = [row for row in chosen_rows if row.in_smoke]
         cpus = choose_cpus(options.cpus)
     except ValueError as error:
         print(error, file=sys.stderr)
