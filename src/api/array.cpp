@@ -343,16 +343,15 @@ void Array::unlink() {
         const Impl::Use use(*impl_, "unlink");
         Segment& segment = use.segment();
         api::NameChange change(impl_->full_name);
+        std::optional<api::Found> found;
         try {
-            (void)change.find();  // a stale link is led to living memory first, perhaps to ours
+            found = change.find();  // a stale link is led to living memory first, perhaps to ours
         } catch (const CorruptBytes&) {
-            // Not ours then; where_leads says so.
+            // Not ours then.
         }
-        if (api::where_leads(impl_->full_name, segment.id()) != api::Leads::here) return;
-        change.remove();
+        if (!found || found->id != segment.id()) return;
+        change.unlink(*found);
         segment.clear_named();
-        sync::Atomics::store_release(segment.control().words().state,
-                                     static_cast<std::uint32_t>(layout::kUnlinked));
     });
 }
 

@@ -35,12 +35,12 @@ std::string memfd_target(const std::string& full_name) {
 }
 
 // A name leads to live memory only; what a search finds may be half built, or replaced.
-bool is_live(const Found& found) {
+std::uint32_t state_of(const Found& found) {
     std::uint32_t state = 0;
     platform::read_exactly(
         found.fd.get(), &state, sizeof state,
         found.description.fields.control_offset_bytes + offsetof(layout::ControlWords, state));
-    return state == layout::kLive;
+    return state;
 }
 
 layout::Description read_description(const Fd& fd, std::uint64_t file_bytes) {
@@ -114,7 +114,13 @@ std::optional<Found> follow_link(const Fd& folder, const std::string& file,
     }
 }
 
-std::optional<Found> find_file(const std::string& full_name) {
+}  // namespace
+
+bool may_have_a_name(std::uint32_t state) {
+    return state == layout::kLive || state == layout::kReplacing;
+}
+
+std::optional<Found> find_file(const std::string& full_name, std::uint32_t& state) {
     auto root = open_root(false);
     if (!root) return std::nullopt;
     const std::string file = persistent_file_name(full_name);
@@ -158,25 +164,28 @@ std::optional<Found> find_file(const std::string& full_name) {
         throw CorruptBytes("the file says that its name is \"" + found.description.name +
                            "\"; was it copied or renamed?");
     }
-    if (!is_live(found)) return std::nullopt;
+    state = state_of(found);
+    found.in_doubt = state == layout::kReplacing;
     return found;
 }
 
-}  // namespace
-
 // The last resort: every descriptor of every process of ours. Of several memories of one name
 // (one may have been replaced by a process that died before saying so) the newest is meant.
-std::optional<Found> search_processes(const std::string& full_name) {
+std::optional<Found> search_processes(const std::string& full_name, std::vector<Found>& older) {
     std::optional<Found> best;
     platform::scan_descriptors(
         memfd_target(full_name), [&](std::uint32_t pid, std::uint32_t number, const std::string&) {
             try {
                 auto found = follow(-1, platform::descriptor_path(pid, number), full_name);
-                if (found && is_live(*found) &&
-                    (!best ||
-                     found->description.fields.generation > best->description.fields.generation)) {
-                    best = std::move(found);
+                if (!found) return true;
+                const std::uint32_t state = state_of(*found);
+                if (!may_have_a_name(state) || (best && best->id == found->id)) return true;
+                found->in_doubt = state == layout::kReplacing;
+                if (!best ||
+                    found->description.fields.generation > best->description.fields.generation) {
+                    best.swap(found);
                 }
+                if (found) older.push_back(std::move(*found));
             } catch (const std::exception&) {
                 // Of one process among many; the others are asked still.
             }
@@ -186,16 +195,32 @@ std::optional<Found> search_processes(const std::string& full_name) {
 }
 
 // Fast path in both places; link: what the book says, to tell stale from absent.
-std::optional<Found> look(const std::string& full_name, bool& stale) {
-    stale = false;
+std::optional<Found> look(const std::string& full_name, Doubt& doubt) {
+    doubt = Doubt::none;
     if (const auto folder = book_to_look_in()) {
         const std::string file = layout::file_name(full_name);
-        if (auto found = follow_link(*folder, file, full_name)) return found;
-        stale = platform::read_link(folder->get(), file.c_str()) || is_deleted(*folder);
+        if (auto found = follow_link(*folder, file, full_name)) {
+            const std::uint32_t state = state_of(*found);
+            found->in_doubt = state == layout::kReplacing;
+            if (found->in_doubt) doubt = Doubt::changing;
+            if (may_have_a_name(state)) return found;
+            doubt = Doubt::changing;  // unlinked: the link is about to go, or its remover died
+        } else if (platform::read_link(folder->get(), file.c_str()) || is_deleted(*folder)) {
+            doubt = Doubt::stale;
+        }
     } else {
-        stale = true;  // no book: it may have been deleted over living memory
+        doubt = Doubt::stale;  // no book: it may have been deleted over living memory
     }
-    return find_file(full_name);
+    std::uint32_t state = 0;
+    auto found = find_file(full_name, state);
+    if (!found) return std::nullopt;
+    if (state == layout::kLive) {
+        doubt = Doubt::none;
+        return found;
+    }
+    if (doubt == Doubt::none) doubt = Doubt::changing;
+    if (!found->in_doubt) return std::nullopt;
+    return found;
 }
 
 // Links what lives: whoever makes the book may be doing so because it was deleted (RemoveIPC).
@@ -215,7 +240,7 @@ void fill_new_book(const Fd& folder) {
                 if (!status.regular || status.device != platform::memory_device()) return true;
                 const std::string name = read_description(*fd, status.size_bytes).name;
                 const auto found = examine_memory(std::move(*fd), name, path);
-                if (!found || !is_live(*found)) return true;
+                if (!found || !may_have_a_name(state_of(*found))) return true;
                 const std::uint64_t generation = found->description.fields.generation;
                 auto [entry, fresh] = newest.try_emplace(name, Candidate{generation, path});
                 if (!fresh && entry->second.generation < generation) {
@@ -232,10 +257,16 @@ void fill_new_book(const Fd& folder) {
 }
 
 std::optional<Found> find(const std::string& full_name, const platform::Deadline& deadline) {
-    bool stale = false;
-    if (auto found = look(full_name, stale)) return found;
-    if (!stale) return std::nullopt;
-    return NameChange(full_name, deadline).find();
+    Doubt doubt = Doubt::none;
+    auto found = look(full_name, doubt);
+    if (doubt == Doubt::none) return found;
+    try {
+        return NameChange(full_name, doubt == Doubt::stale ? deadline : platform::Deadline(0))
+            .find();
+    } catch (const TimedOut&) {
+        if (doubt == Doubt::stale) throw;
+        return found;  // he lives, and is not waited for
+    }
 }
 
 std::string full_name_of(std::string_view name) {

@@ -40,22 +40,34 @@ struct Found {
     std::uint64_t footprint_bytes = 0;
     std::string path;       // /proc/pid/fd/fd, the file's, or the name of the book's link
     bool searched = false;  // its link was stale: whoever attaches should lead it to himself
+    bool in_doubt = false;  // somebody is replacing it, or died on the way
     bool persistent() const { return (description.fields.flags & layout::kFlagPersistent) != 0; }
 };
 
 // nullopt: the name leads to no living memory. Errors: CorruptBytes, Error(forbidden).
 // Takes the name's lock only when its link is stale: then others may hold the memory still, and
-// the link is led to one of them, or removed.
+// the link is led to one of them, or removed; or when it leads to memory that is being replaced:
+// without the lock, because somebody is at it, this is the memory from before.
 // Errors also: TimedOut at the deadline, when another process is in the middle of changing the
 // name.
 std::optional<Found> find(
     const std::string& full_name,
     const platform::Deadline& deadline = platform::Deadline(platform::kForeverNs));
 
-// The two halves of find(), for NameChange: the fast path in both places (stale: a link is there,
-// or no book, so that memory may live that it did not find), and the search of all processes.
-std::optional<Found> look(const std::string& full_name, bool& stale);
-std::optional<Found> search_processes(const std::string& full_name);
+// The two halves of find(), for NameChange: the fast path in both places, and the search of all
+// processes.
+enum class Doubt {
+    none,
+    changing,  // somebody is changing the name, or died on the way; this is how it was before
+    stale,     // a link is there, or no book: memory may live, or be newer, that it did not find
+};
+std::optional<Found> look(const std::string& full_name, Doubt& doubt);
+// older: other living memories of this name that it had before.
+std::optional<Found> search_processes(const std::string& full_name, std::vector<Found>& older);
+// Live, or in the hands of somebody who replaces it.
+bool may_have_a_name(std::uint32_t state);
+// What the file of this name holds, and in which state it is.
+std::optional<Found> find_file(const std::string& full_name, std::uint32_t& state);
 
 // NDSHARE_NAMESPACE before it. Errors: Invalid.
 std::string full_name_of(std::string_view name);
@@ -81,19 +93,29 @@ class NameChange {
     ~NameChange();
     NameChange(const NameChange&) = delete;
 
-    // As find(), without taking the lock again.
-    std::optional<Found> find() const;
+    // As find(), without taking the lock again. Completes what somebody who died left half done,
+    // or takes it back.
+    std::optional<Found> find();
     // The name leads to fd (memory: of this process; persistent: its file) from now on, in one
-    // step, whatever it led to before.
+    // step, whatever it led to before. What had the name is marked before: mark_replacing().
     void publish(int fd, bool persistent);
     // Leads the name to another descriptor of the same memory.
     void repoint(std::uint32_t pid, std::uint32_t fd);
     // The same, to this process's own; it passes the name on when it lets go.
     void take(Segment& segment);
     bool remove();  // false: there was none
+    // The same for what find() gave; it hears of it first. An error leaves it its name.
+    bool unlink(const Found& found);
 
  private:
     struct Locked;
+    std::optional<Found> settle(Found found);
+    std::optional<Found> search();
+    bool has_link() const;
+    bool remove_link();
+    bool remove_file();
+    void remove_file_if(bool (*is_gone)(std::uint32_t state)) noexcept;
+    friend void pass_name_on(const Segment& segment) noexcept;
     std::string full_name_;
     std::unique_ptr<Locked> book_, root_;
 };
@@ -119,6 +141,9 @@ std::uint64_t book_id();
 
 // The state word, of memory that may not be mapped here; and waking whoever sleeps on it.
 void set_state(const Found& found, std::uint32_t state);
+// Before the name is given other memory: whoever dies then leaves a trace (docs/ORDERING.md).
+void mark_replacing(const Found& found);
+void mark_replacing(Segment& segment);
 
 // Looks at some names and clears those that lead nowhere any more: for names that nobody will ever
 // ask for again. Cheap enough for now and then; never throws.

@@ -103,12 +103,7 @@ bool Client::Impl::leads_elsewhere_locked(const ServiceMemory& memory) {
     const std::int64_t now = platform::monotonic_ns();
     if (now - name_looked_ns_ < kNameLookPeriodNs) return leads_elsewhere_;
     name_looked_ns_ = now;
-    try {
-        leads_elsewhere_ =
-            api::where_leads(full_name, memory.segment->id()) == api::Leads::elsewhere;
-    } catch (const std::exception&) {
-        leads_elsewhere_ = false;  // not to be seen: nothing is known against it
-    }
+    leads_elsewhere_ = api::is_replaced(*memory.segment);
     return leads_elsewhere_;
 }
 

@@ -128,7 +128,7 @@ Array Array::make(std::string_view given, const Spec& spec,
             require_spec("create", name, spec, spec_of(current.description), true, true, true);
             auto segment =
                 Segment::attach(std::move(current.fd), current.id, current.description, true);
-            if (!api::is_live(*segment)) return std::nullopt;
+            if (!segment || !api::is_live(*segment)) return std::nullopt;
             Array array(std::make_shared<Impl>(std::move(segment), name, true, options.spin));
             try {
                 if (data) array.assign_bytes(*data);
@@ -165,6 +165,7 @@ Array Array::make(std::string_view given, const Spec& spec,
         auto segment = build.finish(generation);
         Array array(std::make_shared<Impl>(segment, name, true, options.spin));
         if (data) array.impl_->saw(1);
+        if (current) api::mark_replacing(*current);
         change.publish(segment->fd(), options.sharing.persistent);
         if (!options.sharing.persistent) segment->set_named();
         if (current) api::set_state(*current, layout::kReplaced);
@@ -192,9 +193,9 @@ Array Array::open(std::string_view given, const OpenOptions& options) {
                 }
                 auto segment = Segment::attach(std::move(found->fd), found->id, found->description,
                                                options.writeable);
-                segment->require_attached();
+                if (segment) segment->require_attached();
                 // Not live: the last holder let go between our look and our row.
-                if (api::is_live(*segment)) {
+                if (segment && api::is_live(*segment)) {
                     if (found->searched) api::take_name(*segment);
                     return Array(std::make_shared<Impl>(std::move(segment), name, options.writeable,
                                                         options.spin));

@@ -96,20 +96,13 @@ void Array::Impl::go_on(const char* operation, bool check_name) {
     }
 }
 
-bool Array::Impl::is_replaced(api::Segment& segment) const {
-    // SYNC(state): early news; where it is missing the book is asked.
-    if (sync::Atomics::load_acquire(segment.control().words().state) == layout::kReplaced) {
-        return true;
-    }
-    try {
-        return api::where_leads(full_name, segment.id()) == api::Leads::elsewhere;
-    } catch (const std::exception&) {
-        return false;  // not to be seen: nothing is known against it
-    }
-}
+bool Array::Impl::is_replaced(api::Segment& segment) const { return api::is_replaced(segment); }
 
 void Array::Impl::require_current(const char* operation, api::Segment& segment) const {
-    if (sync::Atomics::load_acquire(segment.control().words().state) != layout::kReplaced) return;
+    // SYNC(state): the common case is one load; a replacer that died on the way left his mark.
+    const std::uint32_t state = sync::Atomics::load_acquire(segment.control().words().state);
+    if (state == layout::kLive || state == layout::kUnlinked) return;
+    if (state != layout::kReplaced && !api::is_replaced(segment)) return;
     throw Error(Errc::replaced, operation, name,
                 "the name has new memory (somebody created it with existing=\"replace\"); open it "
                 "again, this handle still reads the old one");

@@ -117,6 +117,7 @@ Joined join(const std::string& name, const std::string& full_name,
     auto segment = build.finish(generation);
     auto memory = std::make_shared<StreamMemory>(segment, true);
     auto lease = std::make_shared<api::EndLease>(memory, layout::kEndPublisher);
+    if (former) api::mark_replacing(*former->segment);
     change.publish(segment->fd(), options.sharing.persistent);
     if (!options.sharing.persistent) segment->set_named();
     if (former) announce_replaced(*former);
@@ -206,12 +207,8 @@ void Publisher::Impl::renew_lease() {
 }
 
 void Publisher::Impl::require_current(const Use& use, const char* operation) const {
-    const std::uint32_t state = use.memory().state();
-    if (state == layout::kLive) return;
-    if (state != layout::kReplaced &&
-        api::where_leads(full_name, use.memory().segment->id()) != api::Leads::elsewhere) {
-        return;  // unlinked: those who have it go on
-    }
+    if (use.memory().state() == layout::kLive) return;
+    if (!api::is_replaced(*use.memory().segment)) return;  // unlinked: those who have it go on
     throw_replaced(operation);
 }
 

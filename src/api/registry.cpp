@@ -149,9 +149,7 @@ bool unlink(std::string_view name) {
         } catch (const Error&) {
             return change.remove();  // what cannot be reached as well: the name is ours
         }
-        const bool removed = change.remove();
-        if (found) api::set_state(*found, layout::kUnlinked);
-        return removed;
+        return found ? change.unlink(*found) : change.remove();
     });
 }
 

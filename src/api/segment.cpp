@@ -97,8 +97,12 @@ std::shared_ptr<Segment> Segment::attach(platform::Fd fd, const MemoryId& id,
     const auto found = held().segments.find(id);
     if (found != held().segments.end()) living = found->second.second.lock();
     if (living) return living;
-    std::shared_ptr<Segment> made(
-        new Segment(std::move(fd), id, std::move(description), writeable));
+    std::shared_ptr<Segment> made;
+    try {
+        made.reset(new Segment(std::move(fd), id, std::move(description), writeable));
+    } catch (const sync::DoorIsShut&) {
+        return nullptr;
+    }
     if (found != held().segments.end()) {
         held().ending.push_back(found->second.first);
         found->second = {made.get(), made};
@@ -144,9 +148,35 @@ Segment::~Segment() {
 
 bool is_live(Segment& segment) {
     const std::uint32_t state = sync::Atomics::load_seq_cst(segment.control().words().state);
-    if (state == layout::kLive) return true;
+    if (state == layout::kLive || state == layout::kReplacing) return true;
     if (state == layout::kReplaced || state == layout::kUnlinked) return false;
     throw CorruptBytes("it is in no state that this library knows");
+}
+
+bool is_replaced(Segment& segment) noexcept {
+    const std::string& name = segment.description().name;
+    auto& word = segment.control().words().state;
+    try {
+        // SYNC(state): early news; where it is missing the book is asked.
+        std::uint32_t state = sync::Atomics::load_acquire(word);
+        if (state == layout::kReplacing) {
+            try {
+                (void)NameChange(name, platform::Deadline(0)).find();
+            } catch (const TimedOut&) {
+                // He lives; the link says how far he is.
+            }
+            state = sync::Atomics::load_acquire(word);
+        }
+        if (state == layout::kReplaced) return true;
+        if (where_leads(name, segment.id()) != Leads::elsewhere) return false;
+        // What one was told stays true, also when the new memory goes with its maker.
+        if (state != layout::kUnlinked) {
+            sync::Atomics::store_release(word, static_cast<std::uint32_t>(layout::kReplaced));
+        }
+        return true;
+    } catch (const std::exception&) {
+        return false;  // not to be seen: nothing is known against it
+    }
 }
 
 void take_name(Segment& segment) {

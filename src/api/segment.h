@@ -41,8 +41,8 @@ class Segment : public std::enable_shared_from_this<Segment> {
  public:
     // The one for this inode, attached now unless this process holds it already (fd is closed
     // then). writeable: which view of the data is wanted first; it comes with the attachment in
-    // one mapping, the other one would be mapped when asked for. Errors: Invalid (too many peers),
-    // SystemError, NoRoom.
+    // one mapping, the other one would be mapped when asked for. nullptr: its last holder is just
+    // taking the name away; look again. Errors: Invalid (too many peers), SystemError, NoRoom.
     static std::shared_ptr<Segment> attach(platform::Fd fd, const MemoryId& id,
                                            layout::Description description, bool writeable);
     ~Segment();
@@ -126,6 +126,8 @@ class Segment : public std::enable_shared_from_this<Segment> {
 
 // false: its name has just gone, or went to other memory. Errors: CorruptBytes.
 bool is_live(Segment& segment);
+// Has the name other memory by now? Settles it where a replacer died on the way (book.h).
+bool is_replaced(Segment& segment) noexcept;
 // After a search: the next one need not search again, and the name is passed on when we let go.
 void take_name(Segment& segment);
 

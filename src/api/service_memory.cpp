@@ -88,6 +88,7 @@ std::shared_ptr<ServiceMemory> attach_service(Found&& found) {
     const bool searched = found.searched;
     auto segment =
         Segment::attach(std::move(found.fd), found.id, std::move(found.description), true);
+    if (!segment) return nullptr;
     segment->require_attached();
     if (!is_live(*segment)) return nullptr;
     if (searched) take_name(*segment);

@@ -129,6 +129,7 @@ std::shared_ptr<StreamMemory> attach_stream(Found&& found, bool writeable) {
     const bool searched = found.searched;
     auto segment =
         Segment::attach(std::move(found.fd), found.id, std::move(found.description), writeable);
+    if (!segment) return nullptr;
     segment->require_attached();
     if (!is_live(*segment)) return nullptr;
     if (searched) take_name(*segment);

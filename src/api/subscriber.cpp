@@ -182,11 +182,7 @@ void Subscriber::Impl::look_at_the_name() {
 void Subscriber::Impl::ask_the_name() {
     if (!memory_ || name_moved_) return;
     name_looked_ns_ = platform::monotonic_ns();
-    try {
-        name_moved_ = api::where_leads(full_name, memory_->segment->id()) == api::Leads::elsewhere;
-    } catch (const std::exception&) {
-        // Not to be seen: nothing is known against it.
-    }
+    name_moved_ = api::is_replaced(*memory_->segment);
 }
 
 std::shared_ptr<const StreamMemory> Subscriber::Impl::memory() {

@@ -114,6 +114,7 @@ Joined join(const std::string& name, const std::string& full_name, const Wanted&
     auto segment = build.finish(generation);
     auto memory = std::make_shared<const ServiceMemory>(segment);
     auto lease = take_place(memory);
+    if (former) api::mark_replacing(*former->segment);
     change.publish(segment->fd(), options.sharing.persistent);
     NDSHARE_FAULT_POINT("worker.after_publish");
     if (!options.sharing.persistent) segment->set_named();
@@ -197,12 +198,8 @@ std::shared_ptr<api::ServiceLease> Worker::Impl::ensure_lease() {
 }
 
 void Worker::Impl::require_current(const Use& use, const char* operation) const {
-    const std::uint32_t state = use.memory().state();
-    if (state == layout::kLive) return;
-    if (state != layout::kReplaced &&
-        api::where_leads(full_name, use.memory().segment->id()) != api::Leads::elsewhere) {
-        return;  // unlinked: those who have it go on
-    }
+    if (use.memory().state() == layout::kLive) return;
+    if (!api::is_replaced(*use.memory().segment)) return;  // unlinked: those who have it go on
     throw Error(Errc::replaced, operation, name(),
                 "the name has new memory (workers with other inputs or outputs came); make another "
                 "worker");

@@ -5,6 +5,8 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
+#include <sstream>
 #include <string>
 
 #include "base/check.h"
@@ -13,15 +15,11 @@ namespace ndshare {
 namespace {
 
 struct Plan {
-    std::string point, action, trace;
+    std::string point, action;
     int count = 1;
     std::atomic<int> passed{0};
 
-    Plan() {
-        if (const char* file = std::getenv("NDSHARE_FAULT_TRACE")) trace = file;
-        const char* text = std::getenv("NDSHARE_FAULT");
-        if (text == nullptr) return;
-        const std::string all = text;
+    explicit Plan(const std::string& all) {
         const auto first = all.find(':');
         const auto second = all.find(':', first + 1);
         point = all.substr(0, first);
@@ -31,20 +29,35 @@ struct Plan {
     }
 };
 
+struct Plans {
+    std::deque<Plan> all;
+    std::string trace;
+
+    Plans() {
+        if (const char* file = std::getenv("NDSHARE_FAULT_TRACE")) trace = file;
+        const char* text = std::getenv("NDSHARE_FAULT");
+        std::istringstream in(text == nullptr ? "" : text);
+        for (std::string one; std::getline(in, one, ',');) all.emplace_back(one);
+    }
+};
+
 // True when this pass must fail.
 bool pass(const char* point) noexcept {
-    static Plan plan;
-    if (!plan.trace.empty()) {
-        if (std::FILE* file = std::fopen(plan.trace.c_str(), "a")) {
+    static Plans plans;
+    if (!plans.trace.empty()) {
+        if (std::FILE* file = std::fopen(plans.trace.c_str(), "a")) {
             std::fprintf(file, "%s\n", point);
             std::fclose(file);
         }
     }
-    if (plan.point != point) return false;
-    if (plan.passed.fetch_add(1) + 1 != plan.count) return false;
-    if (plan.action == "kill") std::raise(SIGKILL);
-    if (plan.action == "stop") std::raise(SIGSTOP);
-    return plan.action == "fail";
+    bool fails = false;
+    for (Plan& plan : plans.all) {
+        if (plan.point != point || plan.passed.fetch_add(1) + 1 != plan.count) continue;
+        if (plan.action == "kill") std::raise(SIGKILL);
+        if (plan.action == "stop") std::raise(SIGSTOP);
+        fails |= plan.action == "fail";
+    }
+    return fails;
 }
 
 }  // namespace

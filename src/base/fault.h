@@ -3,7 +3,8 @@
 // NDSHARE_FAULT_POINT("book.after_rename") is nothing in a release build. In a checked build
 // (NDSHARE_CHECKED) it looks at two environment variables, read once:
 //   NDSHARE_FAULT=point:action[:count]   at the count-th pass (default 1) of the point:
-//                                        kill (SIGKILL), stop (SIGSTOP), fail (SystemError EIO)
+//                                        kill (SIGKILL), stop (SIGSTOP), fail (SystemError EIO);
+//                                        several with commas between
 //   NDSHARE_FAULT_TRACE=file             appends the name of every point passed, one a line
 // A point inside a noexcept function is NDSHARE_FAULT_POINT_QUIET: fail means nothing there.
 // Threads: any. Processes: any. Blocks: only when told to stop.

@@ -25,9 +25,10 @@ inline constexpr std::size_t kRowCount = 248;
 inline constexpr std::size_t kBellCount = 128;
 inline constexpr std::size_t kAttrsCapacityBytes = 16384;
 
-// state: what the memory is to its name. A name leads to live memory only; the book decides, this
-// word tells sleepers and scanners early.
-enum : std::uint32_t { kBuilding = 0, kLive = 1, kReplaced = 2, kUnlinked = 3 };
+// state: what the memory is to its name. A name leads to live memory only. kReplacing: live, and
+// somebody who has the name's lock is giving the name other memory; where nobody has the lock he
+// died on the way, and the book decides.
+enum : std::uint32_t { kBuilding = 0, kLive = 1, kReplaced = 2, kUnlinked = 3, kReplacing = 4 };
 
 struct ControlWords {
     // Writers' line.
@@ -36,7 +37,7 @@ struct ControlWords {
     Word32 turn;       // a reader's request for quiet, sync/read_turn.h
     Word32 need_wake;  // 1: somebody sleeps on version; a writer clears it
     Word32 need_ring;  // 1: a bell is armed; the ringer clears it
-    Word32 state;      // kBuilding, kLive, kReplaced, kUnlinked
+    Word32 state;      // kBuilding, kLive, kReplaced, kUnlinked, kReplacing
     // Streams, see layout/stream.h; 0 in arrays.
     Word64 latest;      // the newest frame's number and slot
     Word64 seq_anchor;  // a full number near it

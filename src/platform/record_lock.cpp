@@ -9,12 +9,12 @@
 
 namespace ndshare::platform {
 namespace {
-struct flock one_byte(short type, std::uint64_t byte) {
+struct flock bytes_of(short type, std::uint64_t first_byte, std::uint64_t count) {
     struct flock lock{};
     lock.l_type = type;
     lock.l_whence = SEEK_SET;
-    lock.l_start = static_cast<off_t>(byte);
-    lock.l_len = 1;
+    lock.l_start = static_cast<off_t>(first_byte);
+    lock.l_len = static_cast<off_t>(count);
     return lock;
 }
 }  // namespace
@@ -25,20 +25,22 @@ FileIdentity identity_of(int fd) noexcept {
     return {status.st_dev, status.st_ino};
 }
 
-bool try_record_lock(int fd, std::uint64_t byte) {
-    struct flock lock = one_byte(F_WRLCK, byte);
+bool try_record_lock(int fd, std::uint64_t byte) { return try_record_lock(fd, byte, 1); }
+
+bool try_record_lock(int fd, std::uint64_t first_byte, std::uint64_t count) {
+    struct flock lock = bytes_of(F_WRLCK, first_byte, count);
     if (retry_on_signal([&] { return fcntl(fd, F_OFD_SETLK, &lock); }) == 0) return true;
     if (errno == EAGAIN || errno == EACCES) return false;
     throw SystemError(errno, "fcntl(F_OFD_SETLK)");
 }
 
-void record_unlock(int fd, std::uint64_t byte) noexcept {
-    struct flock lock = one_byte(F_UNLCK, byte);
+void record_unlock(int fd, std::uint64_t first_byte, std::uint64_t count) noexcept {
+    struct flock lock = bytes_of(F_UNLCK, first_byte, count);
     (void)fcntl(fd, F_OFD_SETLK, &lock);
 }
 
 bool is_locked_by_another(int fd, std::uint64_t byte) {
-    struct flock lock = one_byte(F_WRLCK, byte);
+    struct flock lock = bytes_of(F_WRLCK, byte, 1);
     NDSHARE_SYSCALL("fcntl(F_OFD_GETLK)", fcntl(fd, F_OFD_GETLK, &lock));
     return lock.l_type != F_UNLCK;
 }

@@ -15,7 +15,9 @@ struct FileIdentity {
 FileIdentity identity_of(int fd) noexcept;
 
 bool try_record_lock(int fd, std::uint64_t byte);  // false: another description holds it
-void record_unlock(int fd, std::uint64_t byte) noexcept;
+// All of these bytes or none, in one step.
+bool try_record_lock(int fd, std::uint64_t first_byte, std::uint64_t count);
+void record_unlock(int fd, std::uint64_t first_byte, std::uint64_t count = 1) noexcept;
 bool is_locked_by_another(int fd, std::uint64_t byte);
 
 }  // namespace ndshare::platform

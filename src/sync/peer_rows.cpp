@@ -13,6 +13,9 @@ namespace {
 using layout::Control;
 using layout::kRowCount;
 
+// The byte after the rows'. Whoever fails to lock a row asks whether this is why.
+constexpr std::uint64_t kDoorByte = kRowCount;
+
 void raise_high_water(Control control, std::size_t row) {
     auto& word = control.words().row_high_water;
     std::uint32_t seen = Atomics::load_acquire(word);
@@ -28,7 +31,11 @@ std::size_t rows_in_use(Control control) {
 }
 
 bool try_take(int fd, Control control, std::size_t row) {
-    if (!platform::try_record_lock(fd, row)) return false;
+    if (!platform::try_record_lock(fd, row)) {
+        // Rows and door open in one step, so that a row that is free by now is met further on.
+        if (platform::is_locked_by_another(fd, kDoorByte)) throw DoorIsShut{};
+        return false;
+    }
     NDSHARE_FAULT_POINT("peer_rows.after_lock");
     // SYNC(row-epoch): from here a lock word of the row's former holder is a dead one's.
     const std::uint64_t epoch = Atomics::load_relaxed(control.row(row).epoch);  // ours alone now
@@ -101,12 +108,11 @@ std::vector<Peer> living_peers(int fd, Control control, std::size_t own_row) {
     return peers;
 }
 
-bool any_other_holder(int fd, Control control) {
-    const std::size_t in_use = rows_in_use(control);
-    for (std::size_t row = 0; row < in_use; ++row) {
-        if (platform::is_locked_by_another(fd, row)) return true;
-    }
-    return false;
+bool try_shut_door(int fd) { return platform::try_record_lock(fd, 0, kDoorByte + 1); }
+
+void open_door(int fd, std::size_t own_row) noexcept {
+    platform::record_unlock(fd, own_row + 1, kDoorByte - own_row);
+    if (own_row > 0) platform::record_unlock(fd, 0, own_row);
 }
 
 }  // namespace ndshare::sync

@@ -24,8 +24,11 @@ struct Peer {
 // Makes a row's page real memory before it is touched; may throw.
 using ReserveRow = std::function<void(std::size_t row)>;
 
+// The last holder is just taking the name away: look at the name again.
+struct DoorIsShut {};
+
 // Takes a free row through fd and signs it. Returns this holding's owner word.
-// Throws Invalid("too many peers …") when all rows are held by the living.
+// Throws DoorIsShut; Invalid("too many peers …") when all rows are held by the living.
 std::uint64_t take_row(int fd, layout::Control control, const PeerIdentity& who,
                        const ReserveRow& reserve_row);
 // fork, prepare side: locks a row through the child's future description; returns the owner word.
@@ -38,7 +41,9 @@ void clear_row(layout::Control control, std::size_t row);
 // The living; own_row (kRowCount for observers) counts without asking the kernel.
 std::vector<Peer> living_peers(int fd, layout::Control control, std::size_t own_row);
 
-// Does anybody but fd's own description hold a row, signed or not?
-bool any_other_holder(int fd, layout::Control control);
+// Locks all rows at once, and a byte that says so: true if nobody but fd's own description holds
+// one, signed or not, and then nobody can take one until open_door(), or our death.
+bool try_shut_door(int fd);
+void open_door(int fd, std::size_t own_row) noexcept;
 
 }  // namespace ndshare::sync

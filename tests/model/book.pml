@@ -16,8 +16,9 @@
  * -DNO_LOCK       without the byte of .lock: must be caught (owned)
  * -DREPLACES      the second maker replaces; -DPERSISTENT: with a file
  * -DUNLINKER      somebody unlinks
- * -DKILLS=n       how many are killed. With 1, "owned" is broken today: pass_name_on() that is
- *                 killed between unlinked and live leaves memory that an opener has without a name.
+ * -DKILLS=n       how many are killed
+ * -DNO_DOOR       who lets go says "unlinked" before it looks for others, and "live" again if it
+ *                 finds one: with a kill it must be caught (owned, kept)
  */
 #ifndef KILLS
 #define KILLS 0
@@ -26,7 +27,7 @@
 #define MEMORIES 3
 #define NONE 7
 
-mtype = { building, live, replaced, unlinked };
+mtype = { building, live, replacing, replaced, unlinked };
 mtype state[MEMORIES] = building;
 bool alive[PROCESSES] = true;
 byte has[PROCESSES] = NONE;      /* with a row: it counts as a holder */
@@ -34,28 +35,31 @@ byte fd[PROCESSES] = NONE;       /* an open descriptor, perhaps without a row ye
 bool sure[PROCESSES];            /* create() or open() came back */
 byte link_of = NONE, link_to = NONE, file = NONE;
 byte lock_of = NONE;
+byte door = NONE;                /* whose rows the holder of the lock has shut */
 byte made = 0, kills = 0;
 /* What a reader of this model knows, and nobody in it: who had the name last, and is to have it. */
 byte owner = NONE;
 
 inline die(me) {
     alive[me] = false; has[me] = NONE; fd[me] = NONE; sure[me] = false; kills++;
-    if :: lock_of == me -> lock_of = NONE :: else fi
+    if :: lock_of == me -> lock_of = NONE; door = NONE :: else fi
 }
 /* A step: atomic, and death may come before it. */
 #define STEP(me) if :: kills < KILLS -> die(me); goto dead :: true :: kills >= KILLS fi
-#define LEADS (link_of != NONE && alive[link_of] && (has[link_of] == link_to || fd[link_of] == link_to))
+#define NAMED(m) (state[m] == live || state[m] == replacing)
+#define LEADS (link_of != NONE && alive[link_of] && NAMED(link_to) && \
+               (has[link_of] == link_to || fd[link_of] == link_to))
 #define HELD(m) (has[0] == m || has[1] == m || has[2] == m || has[3] == m)
 #define SURE(m) ((sure[0] && has[0] == m) || (sure[1] && has[1] == m) || \
                  (sure[2] && has[2] == m) || (sure[3] && has[3] == m))
-#define FILE_LIVES (file != NONE && state[file] == live)
+#define FILE_LIVES (file != NONE && NAMED(file))
 
 #ifdef NO_LOCK
 #define LOCK(me) atomic { STEP(me) }
-#define UNLOCK(me) skip
+#define UNLOCK(me) door = NONE
 #else
 #define LOCK(me) atomic { lock_of == NONE -> lock_of = me; STEP(me) }
-#define UNLOCK(me) atomic { if :: lock_of == me -> lock_of = NONE :: else fi }
+#define UNLOCK(me) atomic { if :: lock_of == me -> lock_of = NONE; door = NONE :: else fi }
 #endif
 
 /* search_processes(): the newest living memory that anybody has open. */
@@ -65,7 +69,7 @@ inline search(found, by) {
     :: i == PROCESSES -> break
     :: else ->
         if
-        :: alive[i] && fd[i] != NONE && state[fd[i]] == live &&
+        :: alive[i] && fd[i] != NONE && NAMED(fd[i]) &&
            (found == NONE || fd[i] > found) -> found = fd[i]; by = i
         :: else
         fi;
@@ -73,68 +77,111 @@ inline search(found, by) {
     od
 }
 
-/* NameChange::find(). */
+/* NameChange::search(): the newest has the name, and what it replaced is told. */
+inline search_and_lead(me, found) {
+    atomic { STEP(me); search(found, by) }
+    i = 0;
+    do
+    :: i == PROCESSES -> break
+    :: else ->
+        atomic {
+            STEP(me);
+            if
+            :: alive[i] && fd[i] != NONE && fd[i] != found && state[fd[i]] == replacing ->
+                state[fd[i]] = replaced
+            :: else
+            fi
+        }
+        i++
+    od;
+    if
+    :: found != NONE ->
+        atomic { STEP(me); state[found] = live }
+        atomic { STEP(me); link_of = by; link_to = found; owner = found }
+    :: else -> atomic { STEP(me); link_of = NONE; link_to = NONE }
+    fi
+}
+
+/* NameChange::find(), with settle(): whoever marked it is dead, since the lock is ours. */
 inline find_locked(me, found) {
     atomic {
         STEP(me);
         if
         :: LEADS -> found = link_to
-        :: !LEADS && FILE_LIVES && link_of == NONE -> found = file
+        :: !LEADS && FILE_LIVES -> found = file
         :: else -> found = NONE
         fi
     }
     if
-    :: found == NONE ->
-        atomic { STEP(me); stale = (link_of != NONE && !LEADS) }
+    :: found == NONE && link_of != NONE -> search_and_lead(me, found)
+    :: found == NONE && link_of == NONE -> skip
+    :: found != NONE && state[found] == replacing && found != file ->
         if
-        :: stale ->
-            atomic { STEP(me); search(found, by) }
-            if
-            :: found != NONE -> atomic { STEP(me); link_of = by; link_to = found }
-            :: else ->
-                atomic { STEP(me); link_of = NONE; link_to = NONE }
-            fi
-        :: else
+        :: FILE_LIVES && file > found ->
+            atomic { STEP(me); state[found] = replaced; owner = file }
+            atomic { STEP(me); link_of = NONE; link_to = NONE }
+            found = file;
+            atomic { STEP(me); state[found] = live }
+        :: else -> atomic { STEP(me); state[found] = live }
         fi
+    :: found != NONE && state[found] == replacing && found == file && link_of != NONE ->
+        atomic { STEP(me); search(found, by) }
+        if
+        :: found != NONE && found > file ->
+            atomic { STEP(me); state[file] = replaced }
+            atomic { STEP(me); file = NONE }
+            search_and_lead(me, found)
+        :: else ->
+            atomic { STEP(me); link_of = NONE; link_to = NONE }
+            found = file;
+            atomic { STEP(me); state[found] = live; owner = found }
+        fi
+    :: found != NONE && state[found] == replacing && found == file && link_of == NONE ->
+        atomic { STEP(me); state[found] = live }
     :: else
     fi
+}
+
+inline another(me) {
+    by = NONE; i = 0;
+    do
+    :: i == PROCESSES -> break
+    :: else -> if :: i != me && has[i] == has[me] -> by = i :: else fi; i++
+    od
 }
 
 /* pass_name_on(), at the end of the last handle; then the row goes. */
 inline let_go(me) {
     sure[me] = false;
     LOCK(me);
+    if :: state[has[me]] == replacing -> find_locked(me, found) :: else fi;
     atomic { STEP(me); stale = (link_of == me && link_to == has[me]) }
     if
     :: stale ->
-        atomic {
-            STEP(me);
-            by = NONE; i = 0;
-            do
-            :: i == PROCESSES -> break
-            :: else -> if :: i != me && has[i] == has[me] -> by = i :: else fi; i++
-            od
-        }
+        atomic { STEP(me); another(me) }
+#ifdef NO_DOOR
+        if
+        :: by == NONE ->
+            atomic { STEP(me); state[has[me]] = unlinked }
+            atomic { STEP(me); another(me) }
+            if
+            :: by != NONE -> atomic { STEP(me); state[has[me]] = live }
+            :: else
+            fi
+        :: else
+        fi;
+#else
+        if
+        :: by == NONE -> atomic { STEP(me); another(me); if :: by == NONE -> door = has[me] :: else fi }
+        :: else
+        fi;
+#endif
         if
         :: by != NONE -> atomic { STEP(me); link_of = by; link_to = has[me] }
         :: else ->
-            atomic { STEP(me); state[has[me]] = unlinked }
-            atomic {
-                STEP(me);
-                by = NONE; i = 0;
-                do
-                :: i == PROCESSES -> break
-                :: else -> if :: i != me && has[i] == has[me] -> by = i :: else fi; i++
-                od
-            }
-            if
-            :: by != NONE ->
-                atomic { STEP(me); state[has[me]] = live }
-                atomic { STEP(me); link_of = by; link_to = has[me] }
-            :: else ->
-                atomic { STEP(me); link_of = NONE; link_to = NONE }
-                atomic { STEP(me); file = NONE; if :: owner == has[me] -> owner = NONE :: else fi }
-            fi
+            atomic { STEP(me); state[has[me]] = unlinked; if :: owner == has[me] -> owner = NONE :: else fi }
+            atomic { STEP(me); if :: file != NONE && state[file] != live -> file = NONE :: else fi }
+            atomic { STEP(me); link_of = NONE; link_to = NONE }
         fi
     :: else
     fi;
@@ -157,6 +204,10 @@ proctype maker(byte me; bool replace; bool persistent) {
         if :: made == MEMORIES -> goto refused :: else fi;
         mine = made; made++; state[mine] = live; has[me] = mine; fd[me] = mine
     }
+    if
+    :: found != NONE -> atomic { STEP(me); state[found] = replacing }
+    :: else
+    fi;
     if
     :: !persistent ->
         atomic {
@@ -190,21 +241,34 @@ dead:
 /* Array::open(): no lock, unless the link is stale; then the row, then the state. */
 proctype opener(byte me) {
     byte found = NONE, by = NONE, i, least = NONE, rounds = 0;
-    bool stale;
+    bool stale, doubt;
 again:
     atomic {
         STEP(me);
+        doubt = false;
         /* What is whole, has the name, and somebody has who will not go without a word. */
         least = owner;
         if :: owner != NONE && !SURE(owner) && owner != file -> least = NONE :: else fi;
         if
-        :: LEADS -> found = link_to; fd[me] = found; stale = false
-        :: !LEADS && link_of == NONE -> found = file; stale = false
-        :: else -> found = NONE; stale = true
+        :: LEADS -> found = link_to; stale = false
+        :: !LEADS && FILE_LIVES ->
+            found = file; stale = (state[file] == replacing && link_of != NONE)
+        :: else -> found = NONE; stale = (link_of != NONE)
         fi;
-        if :: stale && FILE_LIVES -> found = file; stale = false :: else fi;
-        if :: found != NONE -> fd[me] = found :: else fi
+        if
+        :: found != NONE -> fd[me] = found; doubt = (state[found] == replacing)
+        :: else
+        fi
     }
+    /* Without waiting for somebody who is at it. */
+    if
+    :: doubt && !stale ->
+        if
+        :: atomic { lock_of == NONE -> stale = true }
+        :: lock_of != NONE
+        fi
+    :: else
+    fi;
     if
     :: stale ->
         LOCK(me);
@@ -221,11 +285,14 @@ again:
         }
     :: else
     fi;
-    atomic { STEP(me); has[me] = found }
+    atomic {
+        STEP(me);
+        if :: door == found && found != NONE -> fd[me] = NONE :: else -> has[me] = found fi
+    }
     atomic {
         STEP(me);
         if
-        :: state[found] == live ->
+        :: has[me] == found && NAMED(found) ->
             assert(least == NONE || found >= least || owner != least); /* newest */
             sure[me] = true
         :: else -> has[me] = NONE; fd[me] = NONE
@@ -246,9 +313,13 @@ proctype unlinker(byte me) {
     bool stale;
     LOCK(me);
     find_locked(me, found);
-    atomic { STEP(me); link_of = NONE; link_to = NONE; if :: file == NONE -> owner = NONE :: else fi }
-    atomic { STEP(me); file = NONE; owner = NONE }
-    if :: found != NONE -> atomic { STEP(me); state[found] = unlinked } :: else fi;
+    if
+    :: found != NONE ->
+        atomic { STEP(me); state[found] = unlinked; if :: owner == found -> owner = NONE :: else fi }
+    :: else
+    fi;
+    atomic { STEP(me); if :: owner == file -> owner = NONE :: else fi; file = NONE }
+    atomic { STEP(me); link_of = NONE; link_to = NONE }
     UNLOCK(me);
 dead:
     skip

@@ -16,10 +16,17 @@ check() {
 }
 
 for world in "" "-DREPLACES" "-DPERSISTENT"; do
-    # shellcheck disable=SC2086
-    states=$(check -DKILLS=0 $world) || { cat pan.log; exit 1; }
-    echo "two makers ${world:-}: $states states, every promise holds"
+    for kills in 0 1; do
+        # shellcheck disable=SC2086
+        states=$(check -DKILLS=$kills $world) || { cat pan.log; exit 1; }
+        echo "two makers ${world:-}, $kills killed: $states states, every promise holds"
+    done
 done
+if check -DKILLS=1 -DNO_DOOR >/dev/null; then
+    echo "without the door nothing was found: the model is blind" >&2
+    exit 1
+fi
+echo "without the door: caught"
 if check -DKILLS=0 -DNO_LOCK >/dev/null; then
     echo "without the lock nothing was found: the model is blind" >&2
     exit 1

@@ -78,6 +78,14 @@ const std::map<std::string, std::function<void(const std::string&)>> kScenarios{
          // Hands the name on: the test's process opened the new memory meanwhile, or not.
          require_uniform(array);
      }},
+    {"replace_by_file",
+     [](const std::string& name) {
+         auto array = Array::create(
+             name, kSpec, {.existing = Existing::replace, .sharing = {.persistent = true}});
+         write_value(array, 6);
+         array.unlink();
+     }},
+    {"unlink_by_name", [](const std::string& name) { unlink(std::string_view(name)); }},
     {"open_and_read",
      [](const std::string& name) {
          const auto array = Array::open(name, {.expect = kSpec});

@@ -3,22 +3,13 @@
 
 namespace ndshare::test {
 
-inline constexpr const char* kArrayScenarios[] = {"create",
-                                                  "create_persistent",
-                                                  "replace_persistent",
-                                                  "replace",
-                                                  "open_and_read",
-                                                  "write",
-                                                  "leave",
-                                                  "attributes",
-                                                  "unlink",
-                                                  "fileno",
-                                                  "fork",
-                                                  "pass_name_on",
-                                                  "heal",
-                                                  "turn",
-                                                  "first_book",
-                                                  "wake"};
+inline constexpr const char* kArrayScenarios[] = {
+    "create",         "create_persistent", "replace_persistent",
+    "replace",        "open_and_read",     "write",
+    "leave",          "attributes",        "unlink",
+    "unlink_by_name", "replace_by_file",   "fileno",
+    "fork",           "pass_name_on",      "heal",
+    "turn",           "first_book",        "wake"};
 inline constexpr const char* kStreamScenarios[] = {"publish", "subscribe", "block", "renew",
                                                    "fork_frames"};
 inline constexpr const char* kServiceScenarios[] = {"serve", "ask", "found_service",

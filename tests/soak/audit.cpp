@@ -84,7 +84,7 @@ void Audit::look_at_control() {
     grow(row_mark_, segment_.u32(kRowMark), "mark of rows");
     require(row_mark_ <= RawSegment::kRows, "mark of rows out of range");
     require(segment_.u32(kBellMark) <= RawSegment::kBells, "mark of bells out of range");
-    require(segment_.u32(kState) >= 1 && segment_.u32(kState) <= 3, "state of a live name");
+    require(segment_.u32(kState) >= 1 && segment_.u32(kState) <= 4, "state of a live name");
     require_owner(segment_.u64(kLock), "lock");
     require_owner(segment_.u64(kAttrsLock), "lock of attributes");
     require_owner(segment_.u64(136), "named");
