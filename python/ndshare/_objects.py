@@ -33,7 +33,7 @@ def _aligned(at: int) -> int:
     return (at + _ALIGNMENT - 1) // _ALIGNMENT * _ALIGNMENT
 
 
-def store(loan: Any, value: Any) -> None:
+def store(loan: Any, value: Any, name: str) -> None:
     """Pickles value into a loan of a stream of objects, each array copied once."""
     buffers: list[pickle.PickleBuffer] = []
     text = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
@@ -47,8 +47,8 @@ def store(loan: Any, value: Any) -> None:
     room = loan.array.nbytes
     if at > room:
         raise ValueError(
-            f"[put] the object takes {at} bytes, a slot has {room}; give the publisher a larger"
-            " max_nbytes"
+            f'[put] "{name}": the object takes {at} bytes with its arrays, a slot has {room}; make'
+            " the publisher with a larger max_nbytes="
         )
     out = loan._resize((at,), "")
     head = b"".join(

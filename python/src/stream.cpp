@@ -106,7 +106,8 @@ nb::object put(PyPublisher& self, nb::object value, nb::object attrs,
     if (!attrs_json.empty()) loan.loan->attrs_json(attrs_json);
     if (time_ns) loan.loan->time_ns(*time_ns);
     if (loan.loan->is_object()) {
-        nb::module_::import_("ndshare._objects").attr("store")(nb::cast(&loan), value);
+        nb::module_::import_("ndshare._objects")
+            .attr("store")(nb::cast(&loan), value, publisher.name());
     } else if (PyDict_Check(value.ptr()) ||
                (PyMapping_Check(value.ptr()) != 0 && nb::hasattr(value, "keys"))) {
         const auto given = nb::borrow<nb::dict>(

@@ -354,7 +354,7 @@ std::vector<std::string> names(const std::string& prefix) {
 }
 
 namespace {
-// A replacement that was killed between its two names leaves a file that nobody would see.
+// Who was killed between the two names of a change leaves one that nobody would see.
 void sweep_half_published(const Fd& root) {
     constexpr std::string_view kPrefix = ".swap-";
     for (const auto& file : platform::list_folder(root.get())) {
@@ -387,6 +387,7 @@ void sweep_some_names() noexcept {
             // Without waiting: somebody may be stopped in the middle of changing that name.
             if (!target || *target != memfd_target(name)) (void)find(name, platform::Deadline(0));
         }
+        sweep_half_published(*folder);
         if (const auto root = open_root(false)) sweep_half_published(root->folder);
     } catch (const std::exception&) {
         // A look that failed; the next one will do.

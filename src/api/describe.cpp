@@ -61,9 +61,13 @@ void describe_stream(Info& info, const layout::StreamControl& control, sync::Gro
         } else if (kind == layout::kEndInOrder || kind == layout::kEndLatest ||
                    kind == layout::kEndJoining) {
             counters["subscribers"] += 1;
-            counters["lost"] += one.count;
             const std::int64_t behind = sync::seq_distance(last, Atomics::load_relaxed(end.cursor));
             one.lag = behind > 0 ? static_cast<std::uint64_t>(behind) : 0;
+            // Gone already, though it will learn of it only when it looks.
+            const std::uint64_t overdue =
+                one.lag > control.slot_count() ? one.lag - control.slot_count() : 0;
+            if (kind == layout::kEndInOrder) one.count += overdue;
+            counters["lost"] += one.count;
             if (kind != layout::kEndLatest) counters["lag"] = std::max(counters["lag"], one.lag);
         } else if (one.pinned == 0) {
             continue;

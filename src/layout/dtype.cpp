@@ -88,7 +88,8 @@ Scalar parse_letters(char order, std::string_view code, std::string_view whole) 
     if (kind == 'O') {
         refuse(whole,
                "holds Python objects, which live in one process only; use "
-               "a fixed-size dtype, or bytes (ndshare.put is planned)");
+               "a fixed-size dtype, or a stream of objects: Publisher(name, dtype=object, "
+               "max_nbytes=...)");
     }
     if (kind == 'T') refuse(whole, "has elements of variable width; use 'S' or 'U' with a width");
     std::string unit;

@@ -62,5 +62,7 @@ def info(
             )
         for key, value in found.attrs.items():
             table.add_row(f"attrs.{key}", repr(value))
-        table.add_row("plain NumPy", f'numpy.load("{found.path}", mmap_mode="r+")')
+        # What others were promised never to change, or is being asked and answered, is for looking.
+        mode = "r+" if found.kind == "array" else "r"
+        table.add_row("plain NumPy", f'numpy.load("{found.path}", mmap_mode="{mode}")')
         Console().print(table)

@@ -22,6 +22,8 @@ def tail(
     """Follow a stream: number, age, shape and a summary of each frame."""
     with one_line_errors(), ndshare.Subscriber(name, latest=latest) as sub:
         shown = 0
+        if sub.publisher_count == 0:
+            typer.echo(f"nobody publishes {name} yet; waiting (Ctrl-C ends it)", err=True)
         for frame in sub:
             values = _describe(frame)
             if json:
