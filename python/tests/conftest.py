@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import gc
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -52,6 +53,9 @@ def stop_seconds(request: pytest.FixtureRequest) -> float:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_real_stderr] = os.dup(2)  # the captured one dies with the process
+    # Started in the background by a shell, a process ignores Ctrl-C, and so do those it starts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
