@@ -69,8 +69,8 @@ def _descr(dtype: np.dtype[Any]) -> Any:
     if dtype.hasobject:
         raise _refuse(
             dtype,
-            "holds Python objects, which live in one process only (ndshare.put(object) is"
-            " planned); pickle them into bytes, or choose a fixed-size dtype",
+            "holds Python objects, which live in one process only; choose a fixed-size dtype, or"
+            " a stream of objects: Publisher(name, dtype=object, max_nbytes=...)",
         )
     if dtype.names is None:
         if dtype.type.__name__ in _ML_NAMES:
