@@ -4,6 +4,7 @@
 // Threads: attach and leave once each; count any. Processes: any. Blocks: no.
 #pragma once
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <vector>
 
@@ -25,7 +26,7 @@ struct Peer {
 using ReserveRow = std::function<void(std::size_t row)>;
 
 // The last holder is just taking the name away: look at the name again.
-struct DoorIsShut {};
+struct DoorIsShut : std::exception {};
 
 // Takes a free row through fd and signs it. Returns this holding's owner word.
 // Throws DoorIsShut; Invalid("too many peers …") when all rows are held by the living.
