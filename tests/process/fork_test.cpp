@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "fault_world.h"
+#include "fork_child.h"
 
 namespace ndshare::test {
 namespace {
@@ -19,18 +20,6 @@ int wait_for(pid_t pid) {
     int status = 0;
     waitpid(pid, &status, 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-}
-
-// A child of a test must never go on into the test framework, whatever it throws.
-template <class Body>
-pid_t fork_child(Body body) {
-    const pid_t pid = fork();
-    if (pid != 0) return pid;
-    try {
-        _exit(body());
-    } catch (...) {
-        _exit(99);
-    }
 }
 
 void set(Array& array, std::int64_t value) {

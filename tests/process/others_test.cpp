@@ -9,22 +9,12 @@
 #include <vector>
 
 #include "fault_world.h"
+#include "fork_child.h"
 
 namespace ndshare::test {
 namespace {
 
 using namespace std::chrono_literals;
-
-template <class Body>
-pid_t fork_child(Body body) {
-    const pid_t pid = fork();
-    if (pid != 0) return pid;
-    try {
-        _exit(body());
-    } catch (...) {
-        _exit(99);
-    }
-}
 
 bool is_asleep(pid_t pid) {
     std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
