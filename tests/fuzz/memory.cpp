@@ -28,16 +28,6 @@ namespace fs = std::filesystem;
 constexpr const char* kParent = "/dev/shm";
 constexpr std::string_view kPrefix = "ndshare-fuzz-";
 
-void clear_what_the_dead_left() {
-    std::error_code ignored;
-    for (const auto& entry : fs::directory_iterator(kParent)) {
-        const std::string file = entry.path().filename();
-        if (!file.starts_with(kPrefix)) continue;
-        const auto pid = static_cast<pid_t>(std::atoi(file.c_str() + kPrefix.size()));
-        if (pid > 0 && kill(pid, 0) != 0 && errno == ESRCH) fs::remove_all(entry, ignored);
-    }
-}
-
 struct Folder {
     Folder() {
         clear_what_the_dead_left();
@@ -63,6 +53,16 @@ void forbid([[maybe_unused]] const std::byte* begin, [[maybe_unused]] std::uint6
 }
 
 }  // namespace
+
+void clear_what_the_dead_left() {
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(kParent)) {
+        const std::string file = entry.path().filename();
+        if (!file.starts_with(kPrefix)) continue;
+        const auto pid = static_cast<pid_t>(std::atoi(file.c_str() + kPrefix.size()));
+        if (pid > 0 && kill(pid, 0) != 0 && errno == ESRCH) fs::remove_all(entry, ignored);
+    }
+}
 
 const std::string& own_folder() {
     static const Folder folder;

@@ -15,6 +15,7 @@ namespace ndshare::fuzz {
 
 // Names and files of this process alone; they go with it. What a killed one left, the next clears.
 const std::string& own_folder();
+void clear_what_the_dead_left();
 
 struct Area {
     std::uint64_t at_bytes, size_bytes;

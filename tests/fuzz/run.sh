@@ -10,8 +10,9 @@ limit=$3
 shift 3
 [ $# -gt 0 ] || set -- validate attach take serve
 corpora=$(dirname "$(realpath "$0")")/corpus
-# Stacks of allocations cost more than the runs; a finding is run again with them.
-export ASAN_OPTIONS="malloc_context_size=2:${ASAN_OPTIONS:-}"
+# Stacks of allocations cost more than the runs; a finding is run again with them. What a run freed
+# is quarantined for the few runs after it: all of 256 MB would be cold pages.
+export ASAN_OPTIONS="malloc_context_size=2:quarantine_size_mb=8:${ASAN_OPTIONS:-}"
 
 fuzz() {  # PROGRAM TARGET LIMIT FOLDER
     mkdir -p "$4/new"

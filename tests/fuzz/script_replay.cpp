@@ -20,6 +20,7 @@
 #include <iterator>
 #include <optional>
 
+#include "fuzz/memory.h"
 #include "fuzz/mutate.h"
 #include "fuzz/targets.h"
 
@@ -114,6 +115,7 @@ int expect_a_catch(const Target& target, const std::vector<std::string>& corpus)
     if (child == 0) _exit(explore(target, corpus));
     int status = 0;
     if (child < 0 || waitpid(child, &status, 0) != child) return 2;
+    clear_what_the_dead_left();
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
         std::fprintf(stderr, "the planted fault was not caught\n");
         return 1;
