@@ -27,7 +27,7 @@ class WriteLock {
         return ground_.compare_exchange(word_, expected, me);
     }
 
-    // false: timed out.
+    // REQUIRES: nobody of this process is inside. false: timed out.
     bool acquire(std::uint64_t me, Patience& patience) {
         if (try_acquire(me)) return true;
         if (patience.spin_until([&] { return try_acquire(me); })) return true;
@@ -35,6 +35,12 @@ class WriteLock {
             std::uint64_t seen = ground_.load_acquire(word_);
             if (seen == 0) {
                 // Others may sleep still: whoever slept takes the word as contended, and wakes.
+                if (ground_.compare_exchange(word_, seen, me | kContended)) return true;
+                continue;
+            }
+            if ((seen & kRowMask) == (me & kRowMask)) {
+                // Of a dead one who had our row, or scribbled: we are not inside, and to the others
+                // we are alive. SYNC(write-lock)
                 if (ground_.compare_exchange(word_, seen, me | kContended)) return true;
                 continue;
             }
