@@ -150,7 +150,7 @@ nb::object as_field(nb::handle value, const Spec& spec) {
         !PyArray_CanCastTypeTo(PyArray_DESCR(as_array(value)), wanted, NPY_SAME_KIND_CASTING)) {
         const std::string given = nb::cast<std::string>(
             nb::str(nb::handle(reinterpret_cast<PyObject*>(PyArray_DESCR(as_array(value))))));
-        throw nb::type_error(("got dtype " + given + ", a frame has " + to_string(spec) +
+        throw nb::type_error(("got dtype " + given + ", expected " + to_string(spec) +
                               "; convert it with astype()")
                                  .c_str());
     }

@@ -304,7 +304,7 @@ void Publisher::require(const Dtype& dtype, std::size_t rank) const {
         const Spec& spec = use.memory().fields.front().second;
         if (dtype == spec.dtype && (rank == kAnyRank || rank == spec.shape.size())) return;
         throw Error(Errc::spec_mismatch, "put", impl_->name,
-                    "got dtype " + dtype.str() + ", a frame has " + to_string(spec));
+                    "got dtype " + dtype.str() + ", expected " + to_string(spec));
     });
 }
 
@@ -319,7 +319,7 @@ std::optional<std::uint64_t> Publisher::put_bytes(std::span<const std::byte> byt
         }
         if (bytes.size() != field.max_bytes) {
             throw Error(Errc::spec_mismatch, "put", impl_->name,
-                        "got " + std::to_string(bytes.size()) + " bytes, a frame has " +
+                        "got " + std::to_string(bytes.size()) + " bytes, expected " +
                             to_string(m.fields.front().second));
         }
         api::require_frame_attrs(options.attrs_json);
