@@ -116,14 +116,13 @@ _STREAMS = Curve(
 # ---- arrays --------------------------------------------------------------------------------------
 
 
-def _arrays(name: str, way: str, requires: str | None = None, most: int | None = None) -> Line:
-    # Each is an open file of its maker, or of its opener too.
+def _arrays(name: str, way: str, files: int, requires: str | None = None) -> Line:
+    """files: descriptors that one array takes of a process."""
     return Line(
         name,
         ("memory.py", way),
-        lambda x: Effort(x, min(x, 20), open_files=x + 100 if x > 500 else 0),
+        lambda x: Effort(x, min(x, 20), open_files=files * x + 100),
         requires,
-        most,
     )
 
 
@@ -135,10 +134,10 @@ _ARRAYS = Curve(
     points=(1, 10, 100, 1_000, 10_000),
     smoke_points=(10,),
     lines=(
-        _arrays("ndshare", "ndshare", "ndshare"),
-        _arrays("SharedArray", "SharedArray", "SharedArray"),
-        _arrays("stdlib SharedMemory", "stdlib"),
-        _arrays("pyshmem", "pyshmem", "pyshmem", most=1_000),
+        _arrays("ndshare", "ndshare", 1, "ndshare"),
+        _arrays("SharedArray", "SharedArray", 0, "SharedArray"),
+        _arrays("stdlib SharedMemory", "stdlib", 2),
+        _arrays("pyshmem", "pyshmem", 5, "pyshmem"),
     ),
     columns=(
         Column("create", "create_ns"),
