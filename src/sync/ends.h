@@ -120,9 +120,10 @@ class Ends {
  private:
     void raise_high_water(std::size_t index) {
         auto& word = control_.words().end_high_water;
-        std::uint32_t seen = ground_.load_acquire(word);
         // SYNC(end-high-water): whoever sees the mark looks at the ends below it. Before the kind,
-        // so that a claimer that misses this end has made its slot BUSY before.
+        // so that a claimer that misses this end has made its slot BUSY before; seq_cst also where
+        // the mark is high enough already, and another one's.
+        std::uint32_t seen = ground_.load_seq_cst(word);
         while (seen <= index && !ground_.compare_exchange_seq_cst(
                                     word, seen, static_cast<std::uint32_t>(index + 1))) {
         }

@@ -74,7 +74,7 @@ class SlotRing {
     }
 
     // REQUIRES: slot is me's BUSY one, its bytes and stamps (but for the number) are there. The
-    // number it got; nullopt: the stream has ended, or was sealed.
+    // number it got; nullopt: the stream has ended, or was sealed. The caller then tells of room.
     std::optional<std::uint64_t> publish(std::uint64_t me, std::size_t slot) {
         auto& line = control_.slot(slot);
         auto& words = control_.words();
@@ -101,12 +101,9 @@ class SlotRing {
                 NDSHARE_FAULT_POINT_QUIET("slot_ring.after_commit");
                 ground_.store_release(line.word, published_word(next));  // SYNC(slot-word)
                 NDSHARE_FAULT_POINT_QUIET("slot_ring.before_history");
-                put_into_history(place_word(next, slot));
-                // Others published meanwhile: a `block` publisher that met READY here may sleep.
-                if (latest() != place_word(next, slot)) {
-                    ground_.fence_seq_cst();  // SYNC(room): PUBLISHED first, then the look
-                    Ends<Ground>(control_, ground_).tell_room();
-                }
+                // SYNC(room): who sleeps over READY saw a later number, whose publisher found ours
+                // in the history: if from us, with PUBLISHED; if not, the fence orders it.
+                if (!put_into_history(place_word(next, slot))) ground_.fence_seq_cst();
                 if ((next & (kAnchorStep - 1)) == 0) ground_.store_relaxed(words.seq_anchor, next);
                 NDSHARE_FAULT_POINT_QUIET("slot_ring.before_wake");
                 if (sleepers.anybody(slept)) ground_.wake_all(words.latest);
@@ -311,7 +308,8 @@ class SlotRing {
         claim.refusal = Refusal::none;
         // A look before: a needed frame should not seem to be gone, not even for a moment. Where
         // pins are rare they are looked at once, after BUSY.
-        const bool expects_pins = asked.memory.expects_pins();
+        // SYNC(room): so they are before a sleep: an unpin that is seen brings its cursor.
+        const bool expects_pins = asked.hard() || asked.memory.expects_pins();
         if (is_needed(claim.slot, word, block, expects_pins, asked, claim)) return false;
         const std::uint64_t busy = owned_word(SlotKind::busy, me, seq_of(word));
         // SYNC(pin): BUSY first, then the look at the pins. SYNC(slot-word)
@@ -407,17 +405,19 @@ class SlotRing {
         return ground_.load_acquire(control_.ring(seq)) == place_word(seq, slot);
     }
 
-    void put_into_history(std::uint64_t place) {
+    // false: somebody else put it there.
+    bool put_into_history(std::uint64_t place) {
         place &= ~kMarks;
-        if (!has_slot(place)) return;
+        if (!has_slot(place)) return false;
         auto& entry = control_.ring(seq_of(place));
         platform::fetch_for_writing(&entry);  // one transfer for look and CAS
         std::uint64_t seen = ground_.load_acquire(entry);
         // Only over an older one: a helper may come late.
         while (!has_slot(seen) || seq_distance(seq_of(seen), seq_of(place)) < 0) {
             // SYNC(history)
-            if (ground_.compare_exchange(entry, seen, place)) return;
+            if (ground_.compare_exchange(entry, seen, place)) return true;
         }
+        return false;
     }
 
     // Slots that the next claims will make theirs, while the caller does something else.

@@ -23,6 +23,11 @@ std::optional<std::uint64_t> number_from(const char* variable) {
     return std::strtoull(text, nullptr, 10);
 }
 
+double runs_factor() {
+    const char* text = std::getenv("NDSHARE_SCHEDULE_RUNS");
+    return text == nullptr || *text == '\0' ? 1 : std::strtod(text, nullptr);
+}
+
 // One for all: its stacks are used again.
 World& world() {
     static World the_world;
@@ -52,16 +57,10 @@ std::string describe(Verdict verdict, const std::string& how) {
     return text + "\n" + how + "\n" + world().trace(kTraceLines);
 }
 
-}  // namespace
-
-Found explore(const Plan& plan, int runs, const Setup& setup) {
-    return hunt(plan, std::max(runs / kRunsDivisor, 1), setup);
-}
-
-Found hunt(const Plan& plan, int runs, const Setup& setup) {
+// Seeds 1 .. runs.
+Found search(const Plan& plan, double runs, const Setup& setup) {
     const auto only = number_from("NDSHARE_SCHEDULE_SEED");
-    const auto factor = number_from("NDSHARE_SCHEDULE_RUNS").value_or(1);
-    const std::uint64_t last = static_cast<std::uint64_t>(runs) * factor;
+    const auto last = static_cast<std::uint64_t>(std::max(runs, 1.0));
     Found found;
     for (std::uint64_t seed = only.value_or(1); seed <= only.value_or(last); ++seed) {
         SeededChoices choices(seed);
@@ -82,6 +81,16 @@ Found hunt(const Plan& plan, int runs, const Setup& setup) {
         break;
     }
     return found;
+}
+
+}  // namespace
+
+Found explore(const Plan& plan, int runs, const Setup& setup) {
+    return search(plan, runs * runs_factor() / kRunsDivisor, setup);
+}
+
+Found hunt(const Plan& plan, int runs, const Setup& setup) {
+    return search(plan, runs * std::max(runs_factor(), 1.0), setup);
 }
 
 Found explore_exhaustively(const Plan& plan, int preemptions_max, const Setup& setup) {

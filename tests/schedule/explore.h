@@ -3,7 +3,7 @@
 // that.
 //
 // NDSHARE_SCHEDULE_SEED=n   only this seed, with every operation printed
-// NDSHARE_SCHEDULE_RUNS=n   n times as many seeds
+// NDSHARE_SCHEDULE_RUNS=n   n times as many seeds; less than 1: fewer, but for canaries
 // Sanitizer builds run a tenth of the seeds and cut what is exhaustive short: the interleavings are
 // the same there.
 // Threads: one.

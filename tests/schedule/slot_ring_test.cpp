@@ -58,26 +58,6 @@ Setup free_running(const Cast& cast) {
     };
 }
 
-// Shut until somebody opens it; a sleep, so that an exhaustive search need not go on by force.
-template <class Ground>
-class Gate {
- public:
-    Gate(World& world, const Process& who) : world_(world), ground_(world, who.row) {}
-    void open() {
-        ground_.store_release(world_.scratch(0), std::uint64_t{1});
-        ground_.wake_all(world_.scratch(0));
-    }
-    void pass() {
-        while (ground_.load_acquire(world_.scratch(0)) == 0) {
-            ground_.sleep(world_.scratch(0), 0, platform::kForeverNs);
-        }
-    }
-
- private:
-    World& world_;
-    Ground ground_;
-};
-
 // A block stream: one reader joins before the first frame, sleeps, and gets every one.
 template <class Ground>
 Setup lossless(std::size_t slots, std::size_t publishers, std::uint64_t frames) {

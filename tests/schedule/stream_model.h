@@ -76,6 +76,7 @@ class StreamPeer {
         world_.require(seq.has_value(), "the stream ended by itself");
         ++truth_.published;
         note(*seq, value);
+        ends_.tell_room();
         return true;
     }
 
@@ -183,6 +184,29 @@ class StreamPeer {
     std::size_t end_ = 0;
     std::uint64_t cursor_ = 0, lost_ = 0;
     std::uint32_t kind_ = 0;
+};
+
+// Shut until so many have opened it; a sleep, so that an exhaustive search need not go on by force.
+template <class Ground>
+class Gate {
+ public:
+    Gate(World& world, const Process& who) : world_(world), ground_(world, who.row) {}
+    void open() {
+        ground_.add_seq_cst(world_.scratch(0), std::uint64_t{1});
+        ground_.wake_all(world_.scratch(0));
+    }
+    void pass(std::uint64_t count = 1) {
+        for (;;) {
+            const std::uint64_t opened = ground_.load_acquire(world_.scratch(0));
+            if (opened >= count) return;
+            ground_.sleep(world_.scratch(0), static_cast<std::uint32_t>(opened),
+                          platform::kForeverNs);
+        }
+    }
+
+ private:
+    World& world_;
+    Ground ground_;
 };
 
 }  // namespace ndshare::schedule
