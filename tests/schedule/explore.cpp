@@ -10,18 +10,19 @@ namespace {
 constexpr std::size_t kTraceLines = 80;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int kRunsDivisor = 10;
-constexpr std::uint64_t kExhaustiveRunsMax = 5000;
+constexpr std::uint64_t kShare = 10;
 #else
-constexpr int kRunsDivisor = 1;
-constexpr std::uint64_t kExhaustiveRunsMax = ~std::uint64_t{0};
+constexpr std::uint64_t kShare = 1;
 #endif
+constexpr std::uint64_t kExhaustiveRunsOfShare = 5000;
 
 std::optional<std::uint64_t> number_from(const char* variable) {
     const char* text = std::getenv(variable);
     if (text == nullptr || *text == '\0') return std::nullopt;
     return std::strtoull(text, nullptr, 10);
 }
+
+int share() { return static_cast<int>(number_from("NDSHARE_SCHEDULE_SHARE").value_or(kShare)); }
 
 // One for all: its stacks are used again.
 World& world() {
@@ -55,7 +56,7 @@ std::string describe(Verdict verdict, const std::string& how) {
 }  // namespace
 
 Found explore(const Plan& plan, int runs, const Setup& setup) {
-    return hunt(plan, std::max(runs / kRunsDivisor, 1), setup);
+    return hunt(plan, std::max(runs / share(), 1), setup);
 }
 
 Found hunt(const Plan& plan, int runs, const Setup& setup) {
@@ -86,6 +87,7 @@ Found hunt(const Plan& plan, int runs, const Setup& setup) {
 
 Found explore_exhaustively(const Plan& plan, int preemptions_max, const Setup& setup) {
     ExhaustiveChoices choices(preemptions_max);
+    const std::uint64_t runs_max = share() > 1 ? kExhaustiveRunsOfShare : ~std::uint64_t{0};
     Found found;
     do {
         ++found.run_count;
@@ -95,7 +97,7 @@ Found explore_exhaustively(const Plan& plan, int preemptions_max, const Setup& s
         found.text = describe(
             verdict, "run " + std::to_string(found.run_count) + " of an exhaustive exploration");
         return found;
-    } while (found.run_count < kExhaustiveRunsMax && choices.advance());
+    } while (found.run_count < runs_max && choices.advance());
     found.text = std::to_string(found.run_count) + " runs, " +
                  std::to_string(choices.state_count()) + " states";
     return found;

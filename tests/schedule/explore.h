@@ -4,6 +4,7 @@
 //
 // NDSHARE_SCHEDULE_SEED=n   only this seed, with every operation printed
 // NDSHARE_SCHEDULE_RUNS=n   n times as many seeds
+// NDSHARE_SCHEDULE_SHARE=n  an n-th of the seeds, and what is exhaustive cut short
 // Sanitizer builds run a tenth of the seeds and cut what is exhaustive short: the interleavings are
 // the same there.
 // Threads: one.
