@@ -3,23 +3,15 @@
 
 #include <gtest/gtest.h>
 
-#include <set>
-
 #include "support/control_memory.h"
-#include "sync/atomics.h"
+#include "support/plain_ground.h"
 
 namespace ndshare::sync {
 namespace {
 
 using layout::StreamControl;
 
-// Everybody lives but those who are said to be dead; wakes are noted.
-struct Peers : Atomics {
-    std::set<std::uint64_t> dead;
-    std::vector<const void*> woken;
-    bool owner_is_alive(std::uint64_t owner) const { return !dead.contains(owner); }
-    void wake_all(auto& word) { woken.push_back(&word); }
-};
+using support::PlainGround;
 
 constexpr std::size_t kSlots = 130;  // three words of pins
 
@@ -27,13 +19,9 @@ class EndsOfAStream : public testing::Test {
  protected:
     support::ControlMemory memory{layout::control_bytes_of_stream(kSlots)};
     StreamControl control{memory.base(), kSlots};
-    Peers peers;
-    Ends<Peers> ends{control, peers};
+    PlainGround peers;
+    Ends<PlainGround> ends{control, peers};
     const std::uint64_t me = owner_word(4, 9), other = owner_word(5, 9);
-
-    bool was_woken(const void* word) {
-        return std::count(peers.woken.begin(), peers.woken.end(), word) > 0;
-    }
 };
 
 TEST_F(EndsOfAStream, are_taken_from_the_lowest_on) {
@@ -84,11 +72,11 @@ TEST_F(EndsOfAStream, are_announced_when_they_come_and_go) {
     const auto before = ends.joins();
     const std::size_t end = ends.take(me, layout::kEndInOrder);
     EXPECT_EQ(ends.joins(), before + 1);
-    EXPECT_TRUE(was_woken(&control.words().joins));
+    EXPECT_TRUE(peers.woke(&control.words().joins));
     peers.woken.clear();
     ends.let_go(end, me);
     EXPECT_EQ(ends.joins(), before + 2);
-    EXPECT_TRUE(was_woken(&control.words().joins));
+    EXPECT_TRUE(peers.woke(&control.words().joins));
 }
 
 TEST_F(EndsOfAStream, count_while_their_owners_live) {
@@ -122,11 +110,11 @@ TEST_F(EndsOfAStream, tell_of_room_when_somebody_waits_for_it) {
     const auto before = ends.room();
     ends.tell_room();
     EXPECT_EQ(ends.room(), before);
-    EXPECT_FALSE(was_woken(&control.words().room));
+    EXPECT_FALSE(peers.woke(&control.words().room));
     ends.need_room();
     ends.announce();
     EXPECT_EQ(ends.room(), before + 1);
-    EXPECT_TRUE(was_woken(&control.words().room));
+    EXPECT_TRUE(peers.woke(&control.words().room));
     peers.woken.clear();
     ends.tell_room();  // told already
     EXPECT_EQ(ends.room(), before + 1);
