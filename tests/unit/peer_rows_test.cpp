@@ -6,7 +6,7 @@
 #include "base/check.h"
 #include "platform/record_lock.h"
 #include "support/control_memory.h"
-#include "sync/atomics.h"
+#include "sync/ground.h"
 
 namespace ndshare::sync {
 namespace {
@@ -126,6 +126,34 @@ TEST_F(PeerRows, show_the_living_with_what_they_signed) {
     EXPECT_EQ(peers[1].row, own);
     EXPECT_EQ(peers[1].who.pid, 22U);
     EXPECT_EQ(living_peers(four.get(), control, kRowCount).size(), 2U);
+}
+
+// ---- who is alive -------------------------------------------------------------------------------
+
+TEST_F(PeerRows, tell_whether_their_owners_live) {
+    const auto one = file.open();
+    const std::uint64_t own = take(one);
+    std::uint64_t other = 0;
+    const Ground ground(one.get(), control, row_of(own), platform::identity_of(one.get()));
+    {
+        const auto two = file.open();
+        other = take(two);
+        EXPECT_TRUE(ground.owner_is_alive(other));
+        EXPECT_TRUE(ground.owner_is_alive(other | kContended));
+        EXPECT_FALSE(ground.owner_is_alive(owner_word(row_of(other), 7)));  // of another epoch
+    }
+    EXPECT_FALSE(ground.owner_is_alive(other));
+    EXPECT_TRUE(ground.owner_is_alive(own));  // though one's own lock is invisible to oneself
+}
+
+TEST_F(PeerRows, are_all_alive_for_a_descriptor_that_leads_elsewhere) {
+    const auto one = file.open();
+    const std::uint64_t other = take(file.open());  // gone
+    const support::LockFile elsewhere;
+    const auto stranger = elsewhere.open();
+    const auto identity = platform::identity_of(one.get());
+    EXPECT_FALSE(Ground(one.get(), control, 5, identity).owner_is_alive(other));
+    EXPECT_TRUE(Ground(stranger.get(), control, 5, identity).owner_is_alive(other));
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ using support::PlainGround;
 constexpr std::int64_t kMs = 1'000'000;
 constexpr std::size_t kSlots = 4;
 
-class Worker : public testing::Test {
+class WorkersWait : public testing::Test {
  protected:
     support::ControlMemory memory{layout::control_bytes_of_service(kSlots)};
     layout::ServiceControl control{memory.base(), kSlots};
@@ -52,7 +52,7 @@ class Worker : public testing::Test {
     }
 };
 
-TEST_F(Worker, takes_at_once_what_is_there_when_it_wants_no_company) {
+TEST_F(WorkersWait, takes_at_once_what_is_there_when_it_wants_no_company) {
     submit();
     submit();
     EXPECT_TRUE(wait({.size_max = 4}, platform::kForeverNs));
@@ -60,14 +60,14 @@ TEST_F(Worker, takes_at_once_what_is_there_when_it_wants_no_company) {
     EXPECT_TRUE(ground.slept_ns.empty());
 }
 
-TEST_F(Worker, takes_a_full_batch_at_once) {
+TEST_F(WorkersWait, takes_a_full_batch_at_once) {
     submit();
     submit();
     EXPECT_TRUE(wait({.size_max = 2, .delay_max_ns = 5000 * kMs}, platform::kForeverNs));
     EXPECT_TRUE(ground.slept_ns.empty());
 }
 
-TEST_F(Worker, waits_for_company_as_long_as_it_may) {
+TEST_F(WorkersWait, waits_for_company_as_long_as_it_may) {
     submit();
     const std::uint64_t begin = now();
     EXPECT_TRUE(wait({.size_max = 2, .delay_max_ns = 100 * kMs}, platform::kForeverNs));
@@ -76,7 +76,7 @@ TEST_F(Worker, waits_for_company_as_long_as_it_may) {
     EXPECT_LE(all_slept_ns(), 100 * kMs);
 }
 
-TEST_F(Worker, takes_the_company_that_comes) {
+TEST_F(WorkersWait, takes_the_company_that_comes) {
     submit();
     ground.meanwhile = [this] { submit(); };
     EXPECT_TRUE(wait({.size_max = 2, .delay_max_ns = 5000 * kMs}, platform::kForeverNs));
@@ -84,7 +84,7 @@ TEST_F(Worker, takes_the_company_that_comes) {
     EXPECT_EQ(ground.slept_ns.size(), 1U);
 }
 
-TEST_F(Worker, leaves_a_call_half_of_its_time) {
+TEST_F(WorkersWait, leaves_a_call_half_of_its_time) {
     submit(200 * kMs);
     const std::uint64_t begin = now();
     EXPECT_TRUE(wait({.size_max = 2, .delay_max_ns = 5000 * kMs}, platform::kForeverNs));
@@ -93,20 +93,20 @@ TEST_F(Worker, leaves_a_call_half_of_its_time) {
     EXPECT_LE(all_slept_ns(), 100 * kMs);
 }
 
-TEST_F(Worker, does_not_keep_a_call_beyond_its_own_patience) {
+TEST_F(WorkersWait, does_not_keep_a_call_beyond_its_own_patience) {
     submit();
     EXPECT_TRUE(wait({.size_max = 2, .delay_max_ns = 5000 * kMs}, 5 * kMs));
     EXPECT_EQ(calls.size(), 1U);
 }
 
-TEST_F(Worker, gets_nothing_when_there_is_nothing_in_time) {
+TEST_F(WorkersWait, gets_nothing_when_there_is_nothing_in_time) {
     EXPECT_FALSE(wait({.size_max = 2, .delay_max_ns = 5 * kMs}, 200 * kMs));
     EXPECT_TRUE(calls.empty());
     ASSERT_FALSE(ground.slept_ns.empty());
     EXPECT_GT(ground.slept_ns[0], 5 * kMs);  // nobody is there to be kept
 }
 
-TEST_F(Worker, tells_another_one_only_of_what_it_left) {
+TEST_F(WorkersWait, tells_another_one_only_of_what_it_left) {
     for (int k = 0; k < 2; ++k) submit();
     pool.need_worker();
     ground.woken.clear();
@@ -119,7 +119,7 @@ TEST_F(Worker, tells_another_one_only_of_what_it_left) {
     EXPECT_TRUE(ground.woke(&control.service().requests));
 }
 
-TEST_F(Worker, that_is_stopped_passes_on_a_wake_that_was_meant_for_a_call) {
+TEST_F(WorkersWait, that_is_stopped_passes_on_a_wake_that_was_meant_for_a_call) {
     SpinBudget none(0);
     Patience patience(platform::kForeverNs, none, [] { throw TimedOut("stopped"); });
     EXPECT_THROW((void)WorkWait<PlainGround>(control, ground, me, {}).wait(patience, calls),
@@ -129,7 +129,7 @@ TEST_F(Worker, that_is_stopped_passes_on_a_wake_that_was_meant_for_a_call) {
 
 // ---- clients ------------------------------------------------------------------------------------
 
-class Client : public Worker {
+class ClientsWait : public WorkersWait {
  protected:
     bool may = true;
     int rooms_made = 0;
@@ -141,25 +141,25 @@ class Client : public Worker {
     }
 };
 
-TEST_F(Client, gets_a_slot_that_is_free_without_more_ado) {
+TEST_F(ClientsWait, gets_a_slot_that_is_free_without_more_ado) {
     EXPECT_TRUE(wait_for_slot(platform::kForeverNs));
     EXPECT_EQ(rooms_made, 0);
 }
 
-TEST_F(Client, that_may_have_none_gets_none) {
+TEST_F(ClientsWait, that_may_have_none_gets_none) {
     may = false;
     EXPECT_FALSE(wait_for_slot(5 * kMs));
     EXPECT_GT(rooms_made, 0);
 }
 
-TEST_F(Client, gets_a_slot_of_the_dead_before_it_sleeps) {
+TEST_F(ClientsWait, gets_a_slot_of_the_dead_before_it_sleeps) {
     for (std::size_t k = 0; k < kSlots; ++k) (void)pool.claim(me);
     ground.dead = {me};
     EXPECT_TRUE(wait_for_slot(platform::kForeverNs));
     EXPECT_TRUE(ground.slept_ns.empty());
 }
 
-TEST_F(Client, sees_an_answer_that_comes_while_it_sleeps) {
+TEST_F(ClientsWait, sees_an_answer_that_comes_while_it_sleeps) {
     submit();
     pool.find_waiting(0, calls);
     pool.take(me, calls, false);
@@ -172,7 +172,7 @@ TEST_F(Client, sees_an_answer_that_comes_while_it_sleeps) {
     EXPECT_EQ(ground.slept_ns.size(), 1U);
 }
 
-TEST_F(Client, gives_up_on_an_answer_in_time) {
+TEST_F(ClientsWait, gives_up_on_an_answer_in_time) {
     submit();
     const Held held{0, pool.look(0)};
     Patience patience(5 * kMs, spin);
