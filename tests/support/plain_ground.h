@@ -15,9 +15,14 @@ struct PlainGround : sync::Atomics {
     std::set<std::uint64_t> dead;
     std::vector<const void*> woken;
     std::vector<std::int64_t> slept_ns;
-    std::function<void()> meanwhile = [] {};
+    std::function<void()> meanwhile = [] {}, when_asked = [] {};
+    mutable int asked = 0;
 
-    bool owner_is_alive(std::uint64_t owner) const { return !dead.contains(owner); }
+    bool owner_is_alive(std::uint64_t owner) const {
+        ++asked;
+        when_asked();
+        return !dead.contains(owner);
+    }
     void sleep(const auto&, std::uint32_t, std::int64_t ns) {
         slept_ns.push_back(ns);
         meanwhile();
