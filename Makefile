@@ -147,6 +147,7 @@ build/.mutation: build/.venv
 	@touch $@
 
 mutation: build/.mutation
+	$(BIN)/python tests/mutation/self_test.py
 	$(BIN)/python tests/mutation/mutation.py plant build/mutation
 	cmake --preset mutation >/dev/null
 	cmake --build --preset mutation -j $(JOBS)

@@ -8,11 +8,11 @@ places may lie within each other and each operand is computed once.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clang.cindex import Cursor, CursorKind, Index, TranslationUnit, TypeKind
+from clang.cindex import Cursor, CursorKind, Diagnostic, Index, TranslationUnit, TypeKind
 
 COMPARISONS = {"<": ("less", "<="), "<=": ("less_equal", "<"),
                ">": ("greater", ">="), ">=": ("greater_equal", ">")}  # fmt: skip
@@ -369,14 +369,18 @@ class Finder:
         return head.count("(") == head.count(")")
 
 
-def operators_are_calls(tree: TranslationUnit) -> Iterator[str]:
-    yield from (str(d) for d in tree.diagnostics if d.severity >= 3)
+def system_flags() -> list[str]:
+    """libclang comes without the headers of a compiler: g++ has some."""
+    headers = subprocess.check_output(["g++", "-print-file-name=include"], text=True).strip()
+    return ["-isystem", headers]
 
 
 def rewrite(root: Path, file: str, number: int, flags: list[str]) -> tuple[str, list[Mutant]]:
     """The text of a source with all its mutants, numbered from number."""
-    tree = Index.create().parse(str(root / file), args=["-xc++", "-std=c++20", *flags])
-    errors = list(operators_are_calls(tree))
+    tree = Index.create().parse(
+        str(root / file), args=["-xc++", "-std=c++20", *system_flags(), *flags]
+    )
+    errors = [str(found) for found in tree.diagnostics if found.severity >= Diagnostic.Error]
     if errors:
         raise SystemExit(f"{file} is not understood: {errors[0]}")
     rewriter = Rewriter(root, file, number)

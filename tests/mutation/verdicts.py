@@ -64,7 +64,7 @@ class Known:
     """The verdicts of this run and of those before it, of the mutants that there are."""
 
     def __init__(self, path: Path, mutants: list[Mutant]) -> None:
-        self.path, self.mutants = path, mutants
+        self.path, self.mutants, self.unsaved = path, mutants, 0
         # The same text may stand in a function more than once: the places are counted.
         seen: Counter[str] = Counter()
         self.name_of: dict[int, str] = {}
@@ -84,7 +84,8 @@ class Known:
 
     def add(self, verdict: Verdict) -> None:
         self.by_number[verdict.mutant.number] = verdict
-        if len(self.by_number) % 50 == 0:
+        self.unsaved += 1
+        if self.unsaved == 50:
             self.save()
 
     def verdicts(self) -> list[Verdict]:
@@ -94,6 +95,7 @@ class Known:
         return len(self.by_number) == len(self.mutants)
 
     def save(self) -> None:
+        self.unsaved = 0
         rows = {
             self.name_of[v.mutant.number]: {
                 "kind": v.mutant.kind,
