@@ -214,8 +214,8 @@ class RecordParser {
         return both;
     }
 
+    // REQUIRES: no space is before it.
     std::uint64_t number() {
-        skip_spaces();
         const std::size_t begin = at_;
         while (at_ < text_.size() && text_[at_] >= '0' && text_[at_] <= '9') ++at_;
         return parse_count(text_.substr(begin, at_ - begin), text_);

@@ -181,6 +181,8 @@ constexpr const char* kNoDtypes[] = {
     "[('a', 'S0', (2147483648,))]",
     "[('a', 'f4' (2,))]",
     "[('a', 'f4', (2:))]",
+    "[(xax, 'f4')]",
+    "[('a', xf4x)]",
     " [('a', 'f4')]",
 };
 INSTANTIATE_TEST_SUITE_P(Texts, Refused, testing::ValuesIn(kNoDtypes));

@@ -109,6 +109,74 @@ TEST(SlotPlanOfAnObject, is_that_of_one_field_that_is_one) {
     object.object = true;
     EXPECT_TRUE(plan_slot({object}).is_object());
     EXPECT_FALSE(plan_slot({field("", "|u1", {100})}).is_object());
+    Field first = object;
+    first.name = "a";
+    EXPECT_FALSE(plan_slot({first, field("b")}).is_object());
+}
+
+// ---- streams ------------------------------------------------------------------------------------
+
+TEST(StreamSlot, is_a_multiple_of_lines_and_from_sixteen_pages_on_of_pages) {
+    const auto slot_bytes = [](std::int64_t bytes) {
+        return plan_slot({field("", "|u1", {bytes})}).slot_bytes;
+    };
+    EXPECT_EQ(slot_bytes(64), 64 + kFrameAttrsBytes);
+    EXPECT_EQ(slot_bytes(65), 128 + kFrameAttrsBytes);
+    const auto pages = static_cast<std::int64_t>(16 * 4096 - kFrameAttrsBytes);
+    EXPECT_EQ(slot_bytes(pages - 64), 16U * 4096 - 64);
+    EXPECT_EQ(slot_bytes(pages), 16U * 4096);
+    EXPECT_EQ(slot_bytes(pages + 64), 17U * 4096);
+}
+
+TEST(StreamSlot, has_room_for_the_extents_of_variable_fields_only) {
+    Field one = field("", "|u1", {64});
+    EXPECT_EQ(plan_slot({one}).attrs_offset_bytes, 64U);
+    one.variable = true;
+    EXPECT_EQ(plan_slot({one}).attrs_offset_bytes, 72U);
+}
+
+TEST(StreamSlot, has_no_results) {
+    Field result = field("x");
+    result.result = true;
+    EXPECT_THROW((void)plan_slot({result}), Invalid);
+}
+
+TEST(StreamRing, has_twice_the_slots_and_at_least_sixteen) {
+    EXPECT_EQ(stream_places(2).ring_count, 16U);
+    EXPECT_EQ(stream_places(8).ring_count, 16U);
+    EXPECT_EQ(stream_places(9).ring_count, 32U);
+    EXPECT_EQ(stream_places(16).ring_count, 32U);
+}
+
+// ---- where words are ----------------------------------------------------------------------------
+
+TEST(Places, are_counted_from_the_begin_of_the_control_region) {
+    std::vector<std::uint64_t> words((256U << 10) / 8);
+    auto* const base = reinterpret_cast<std::byte*>(words.data());
+    const auto offset = [&](const auto& what) {
+        return static_cast<std::size_t>(reinterpret_cast<const std::byte*>(&what) - base);
+    };
+    const Control common(base);
+    EXPECT_TRUE(common);
+    EXPECT_FALSE(Control());
+    EXPECT_EQ(offset(*common.attrs_text(0)), kAttrsOffset);
+    EXPECT_EQ(offset(*common.attrs_text(1)), kAttrsOffset + kAttrsCapacityBytes);
+    const StreamControl stream(base, 8);
+    const StreamPlaces in_stream = stream_places(8);
+    EXPECT_EQ(offset(stream.ring(17)), kControlBytes + sizeof(Word64));
+    EXPECT_EQ(offset(stream.slot(1)), kControlBytes + in_stream.slots_offset + sizeof(SlotLine));
+    EXPECT_EQ(offset(stream.end(2)),
+              kControlBytes + in_stream.ends_offset + 2 * in_stream.end_bytes);
+    const ServiceControl service(base, 8);
+    const ServicePlaces in_service = service_places(8);
+    EXPECT_EQ(offset(service.service()), kControlBytes);
+    EXPECT_EQ(offset(service.state(1)), kControlBytes + in_service.states_offset + sizeof(Word64));
+    EXPECT_EQ(offset(service.line(1)),
+              kControlBytes + in_service.lines_offset + sizeof(RequestLine));
+    EXPECT_EQ(offset(service.end(1)), kControlBytes + in_service.ends_offset + sizeof(End));
+    EXPECT_EQ(offset(service.worker(1)),
+              kControlBytes + in_service.workers_offset + sizeof(WorkerLine));
+    EXPECT_EQ(in_service.workers_offset, in_service.ends_offset + kEndCount * sizeof(End));
 }
 
 // ---- services -----------------------------------------------------------------------------------

@@ -48,7 +48,9 @@ INSTANTIATE_TEST_SUITE_P(NotUtf8, BadName,
                                          "\xf8\x88\x80\x80\x80", "\xe2\x82", "\xe2(\xa1",
                                          "\xc1\xbf", "\xc3(", "\xe2\x82(", "\xe0\x9f\xbf",
                                          "\xf0\x8f\xbf\xbf", "\xf0(\x90\x80", "\xf0\x90(\x80",
-                                         "\xf0\x90\x80(", "\xf5\x80\x80\x80", "\xc2\xc0"));
+                                         "\xf0\x90\x80(", "\xf5\x80\x80\x80", "\x80\x80\x80",
+                                         "\x80\x80\x80\x80", "\xf1(\x80\x80", "\xe2(\x80",
+                                         "\xc2\xc0"));
 
 std::string refusal(std::string_view name) {
     try {
