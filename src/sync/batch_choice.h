@@ -54,8 +54,7 @@ inline void choose_batch(std::vector<WaitingCall>& calls, std::size_t size_max) 
     while (begin > 0 && calls[begin - 1].slot + 1 == calls[begin].slot) --begin;
     while (end < calls.size() && calls[end - 1].slot + 1 == calls[end].slot) ++end;
     if (are_equals && end - begin >= size) {
-        begin = std::min(std::max(begin, at + 1 >= size ? at + 1 - size : 0), at);
-        begin = std::min(begin, end - size);
+        begin = std::max(begin, at + 1 >= size ? at + 1 - size : 0);
         calls.erase(calls.begin() + static_cast<std::ptrdiff_t>(begin + size), calls.end());
         calls.erase(calls.begin(), calls.begin() + static_cast<std::ptrdiff_t>(begin));
         return;

@@ -25,13 +25,17 @@ namespace ndshare::fuzz {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr const char* kParent = "/dev/shm";
 constexpr std::string_view kPrefix = "ndshare-fuzz-";
+
+std::string parent() {
+    const char* root = std::getenv("NDSHARE_TEST_ROOT");
+    return root != nullptr ? root : "/dev/shm";
+}
 
 struct Folder {
     Folder() {
         clear_what_the_dead_left();
-        path = std::string(kParent) + "/" + std::string(kPrefix) + std::to_string(getpid());
+        path = parent() + "/" + std::string(kPrefix) + std::to_string(getpid());
         fs::create_directories(path + "/root");
         fs::permissions(path, fs::perms::owner_all);
         setenv("NDSHARE_DIR", path.c_str(), 1);
@@ -56,7 +60,7 @@ void forbid([[maybe_unused]] const std::byte* begin, [[maybe_unused]] std::uint6
 
 void clear_what_the_dead_left() {
     std::error_code ignored;
-    for (const auto& entry : fs::directory_iterator(kParent)) {
+    for (const auto& entry : fs::directory_iterator(parent())) {
         const std::string file = entry.path().filename();
         if (!file.starts_with(kPrefix)) continue;
         const auto pid = static_cast<pid_t>(std::atoi(file.c_str() + kPrefix.size()));

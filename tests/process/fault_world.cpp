@@ -17,7 +17,8 @@ namespace ndshare::test {
 namespace fs = std::filesystem;
 
 FaultWorld::FaultWorld() {
-    std::string pattern = "/dev/shm/ndshare-test-XXXXXX";
+    const char* root = std::getenv("NDSHARE_TEST_ROOT");
+    std::string pattern = std::string(root ? root : "/dev/shm") + "/ndshare-test-XXXXXX";
     folder_ = mkdtemp(pattern.data());
     setenv("NDSHARE_DIR", folder_.c_str(), 1);
     unsetenv("NDSHARE_ROOT");

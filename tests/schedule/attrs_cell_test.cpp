@@ -121,7 +121,8 @@ struct WritesInPlace : SimGround {
     template <class Word>
     void store_relaxed(Word& word, std::type_identity_t<Number<Word>> value) {
         auto& bytes = world().control().words().attrs_bytes;
-        SimGround::store_relaxed(&word == &bytes[0] ? bytes[1] : bytes[0], value);
+        const bool first = static_cast<const void*>(&word) == &bytes[0];
+        SimGround::store_relaxed(first ? bytes[1] : bytes[0], value);
     }
 };
 TEST(AttrsCellCanary, a_length_in_the_place_that_is_read_is_caught) {

@@ -1,5 +1,6 @@
 #include "schedule/explore.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
@@ -10,12 +11,11 @@ namespace {
 constexpr std::size_t kTraceLines = 80;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int kRunsDivisor = 10;
-constexpr std::uint64_t kExhaustiveRunsMax = 5000;
+constexpr double kShare = 0.1;
 #else
-constexpr int kRunsDivisor = 1;
-constexpr std::uint64_t kExhaustiveRunsMax = ~std::uint64_t{0};
+constexpr double kShare = 1;
 #endif
+constexpr std::uint64_t kExhaustiveRunsOfShare = 5000;
 
 std::optional<std::uint64_t> number_from(const char* variable) {
     const char* text = std::getenv(variable);
@@ -23,7 +23,7 @@ std::optional<std::uint64_t> number_from(const char* variable) {
     return std::strtoull(text, nullptr, 10);
 }
 
-double runs_factor() {
+double wanted_share() {
     const char* text = std::getenv("NDSHARE_SCHEDULE_RUNS");
     return text == nullptr || *text == '\0' ? 1 : std::strtod(text, nullptr);
 }
@@ -86,15 +86,17 @@ Found search(const Plan& plan, double runs, const Setup& setup) {
 }  // namespace
 
 Found explore(const Plan& plan, int runs, const Setup& setup) {
-    return search(plan, runs * runs_factor() / kRunsDivisor, setup);
+    return search(plan, runs * wanted_share() * kShare, setup);
 }
 
 Found hunt(const Plan& plan, int runs, const Setup& setup) {
-    return search(plan, runs * std::max(runs_factor(), 1.0), setup);
+    return search(plan, runs * std::max(wanted_share(), 1.0), setup);
 }
 
 Found explore_exhaustively(const Plan& plan, int preemptions_max, const Setup& setup) {
     ExhaustiveChoices choices(preemptions_max);
+    const bool in_part = wanted_share() * kShare < 1;
+    const std::uint64_t runs_max = in_part ? kExhaustiveRunsOfShare : ~std::uint64_t{0};
     Found found;
     do {
         ++found.run_count;
@@ -104,7 +106,7 @@ Found explore_exhaustively(const Plan& plan, int preemptions_max, const Setup& s
         found.text = describe(
             verdict, "run " + std::to_string(found.run_count) + " of an exhaustive exploration");
         return found;
-    } while (found.run_count < kExhaustiveRunsMax && choices.advance());
+    } while (found.run_count < runs_max && choices.advance());
     found.text = std::to_string(found.run_count) + " runs, " +
                  std::to_string(choices.state_count()) + " states";
     return found;

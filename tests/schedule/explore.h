@@ -3,7 +3,8 @@
 // that.
 //
 // NDSHARE_SCHEDULE_SEED=n   only this seed, with every operation printed
-// NDSHARE_SCHEDULE_RUNS=n   n times as many seeds; less than 1: fewer, but for canaries
+// NDSHARE_SCHEDULE_RUNS=n   n times as many seeds; less than 1: fewer, but for canaries,
+//                           and what is exhaustive cut short
 // Sanitizer builds run a tenth of the seeds and cut what is exhaustive short: the interleavings are
 // the same there.
 // Threads: one.

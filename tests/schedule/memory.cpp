@@ -59,7 +59,7 @@ std::uint64_t Memory::observe(Knowledge& who, std::size_t index, std::size_t rea
     const auto stamp = static_cast<std::uint16_t>(read);
     who.now.at[index] = std::max(who.now.at[index], stamp);
     who.after_fence.join(value.view);
-    if (order != Order::relaxed) who.now.join(value.view);
+    if (acquires(order)) who.now.join(value.view);
     if (order == Order::seq_cst) w.last_seq_cst = std::max(w.last_seq_cst, stamp);
     return value.value;
 }
@@ -80,11 +80,12 @@ void Memory::append(Knowledge& who, std::size_t index, void* word, std::uint64_t
 void Memory::store(Knowledge& who, void* word, std::size_t bytes, Order order,
                    std::uint64_t value) {
     const std::size_t index = find(word, bytes);
-    append(who, index, word, value, order != Order::relaxed, nullptr);
+    append(who, index, word, value, releases(order), nullptr);
     if (weak_ && order == Order::seq_cst) words_[index].last_seq_cst = who.now.at[index];
 }
 
-std::uint64_t Memory::exchange(Knowledge& who, void* word, std::size_t bytes, std::uint64_t value) {
+std::uint64_t Memory::exchange(Knowledge& who, void* word, std::size_t bytes, std::uint64_t value,
+                               Order order) {
     const std::size_t index = find(word, bytes);
     const std::uint64_t before = last(word, bytes);
     if (!weak_) {
@@ -92,10 +93,10 @@ std::uint64_t Memory::exchange(Knowledge& who, void* word, std::size_t bytes, st
         return before;
     }
     const View seen = words_[index].values.back().view;
-    who.now.join(seen);
+    if (acquires(order)) who.now.join(seen);
     who.after_fence.join(seen);
-    append(who, index, word, value, true, &seen);
-    words_[index].last_seq_cst = who.now.at[index];
+    append(who, index, word, value, releases(order), &seen);
+    if (order == Order::seq_cst) words_[index].last_seq_cst = who.now.at[index];
     return before;
 }
 
@@ -118,9 +119,9 @@ bool Memory::compare_exchange(Knowledge& who, void* word, std::size_t bytes,
         return true;
     }
     const View seen = words_[index].values.back().view;
-    if (order != Order::relaxed) who.now.join(seen);
+    if (acquires(order)) who.now.join(seen);
     who.after_fence.join(seen);
-    append(who, index, word, desired, order != Order::relaxed, &seen);
+    append(who, index, word, desired, releases(order), &seen);
     if (order == Order::seq_cst) words_[index].last_seq_cst = who.now.at[index];
     return true;
 }

@@ -21,7 +21,10 @@
 
 namespace ndshare::schedule {
 
-enum class Order { relaxed, acquire, release, seq_cst };
+enum class Order { relaxed, acquire, release, acq_rel, seq_cst };
+
+constexpr bool acquires(Order order) { return order == Order::acquire || order >= Order::acq_rel; }
+constexpr bool releases(Order order) { return order >= Order::release; }
 
 inline constexpr std::size_t kWordsMax = 96;
 
@@ -56,9 +59,9 @@ class Memory {
     std::uint64_t load(Knowledge& who, void* word, std::size_t bytes, Order order,
                        Choices& choices);
     void store(Knowledge& who, void* word, std::size_t bytes, Order order, std::uint64_t value);
-    std::uint64_t exchange(Knowledge& who, void* word, std::size_t bytes, std::uint64_t value);
-    // As Atomics::compare_exchange; order: relaxed for canaries, acquire (and release), seq_cst. A
-    // failed one may have read an older value.
+    std::uint64_t exchange(Knowledge& who, void* word, std::size_t bytes, std::uint64_t value,
+                           Order order);
+    // As Atomics::compare_exchange, with any order. A failed one may have read an older value.
     bool compare_exchange(Knowledge& who, void* word, std::size_t bytes, std::uint64_t& expected,
                           std::uint64_t desired, Choices& choices, Order order);
     void fence(Knowledge& who, Order order);

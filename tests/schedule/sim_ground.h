@@ -42,12 +42,12 @@ class SimGround {
     }
     template <class Word>
     auto exchange_seq_cst(Word& word, std::type_identity_t<Number<Word>> value) {
-        return static_cast<Number<Word>>(world_->exchange(&word, sizeof word, value));
+        return exchange(word, value, Order::seq_cst);
     }
     template <class Word>
     bool compare_exchange(Word& word, Number<Word>& expected,
                           std::type_identity_t<Number<Word>> desired) {
-        return exchange_if(word, expected, desired, Order::acquire);
+        return exchange_if(word, expected, desired, Order::acq_rel);
     }
     template <class Word>
     bool compare_exchange_seq_cst(Word& word, Number<Word>& expected,
@@ -74,6 +74,28 @@ class SimGround {
     void fence_acquire() const { world_->fence(Order::acquire); }
     void fence_release() const { world_->fence(Order::release); }
 
+    // ---- weaker than any that src/sync has: for mutants -----------------------------------------
+    auto exchange_acq_rel(auto& word, auto value) { return exchange(word, value, Order::acq_rel); }
+    auto exchange_relaxed(auto& word, auto value) { return exchange(word, value, Order::relaxed); }
+    template <class Word>
+    bool compare_exchange_acquire(Word& word, Number<Word>& expected, Number<Word> desired) {
+        return exchange_if(word, expected, desired, Order::acquire);
+    }
+    template <class Word>
+    bool compare_exchange_release(Word& word, Number<Word>& expected, Number<Word> desired) {
+        return exchange_if(word, expected, desired, Order::release);
+    }
+    template <class Word>
+    bool compare_exchange_relaxed(Word& word, Number<Word>& expected, Number<Word> desired) {
+        return exchange_if(word, expected, desired, Order::relaxed);
+    }
+    void add_acq_rel(auto& word, auto value) { add(word, value, Order::acq_rel); }
+    void add_relaxed(auto& word, auto value) { add(word, value, Order::relaxed); }
+    void set_bits_acq_rel(auto& word, auto bits) { set(word, bits, Order::acq_rel); }
+    void set_bits_relaxed(auto& word, auto bits) { set(word, bits, Order::relaxed); }
+    void clear_bits_acq_rel(auto& word, auto bits) { clear(word, bits, Order::acq_rel); }
+    void clear_bits_relaxed(auto& word, auto bits) { clear(word, bits, Order::relaxed); }
+
     // As sync::Ground::owner_is_alive.
     bool owner_is_alive(std::uint64_t owner) const {
         const std::size_t row = sync::row_of(owner);
@@ -95,6 +117,25 @@ class SimGround {
     template <class Word>
     Number<Word> load(const Word& word, Order order) const {
         return static_cast<Number<Word>>(world_->load(&word, sizeof word, order));
+    }
+    template <class Word>
+    Number<Word> exchange(Word& word, Number<Word> value, Order order) {
+        return static_cast<Number<Word>>(world_->exchange(&word, sizeof word, value, order));
+    }
+    void add(auto& word, std::uint64_t value, Order order) {
+        auto seen = load(word, order);
+        while (!exchange_if(word, seen, static_cast<decltype(seen)>(seen + value), order)) {
+        }
+    }
+    void set(auto& word, std::uint64_t bits, Order order) {
+        auto seen = load(word, order);
+        while (!exchange_if(word, seen, seen | bits, order)) {
+        }
+    }
+    void clear(auto& word, std::uint64_t bits, Order order) {
+        auto seen = load(word, order);
+        while (!exchange_if(word, seen, seen & ~bits, order)) {
+        }
     }
     template <class Word>
     bool exchange_if(Word& word, Number<Word>& expected, Number<Word> desired, Order order) {

@@ -286,9 +286,9 @@ void World::store(void* word, std::size_t bytes, Order order, std::uint64_t valu
     end_step("store", word, value, 0);
 }
 
-std::uint64_t World::exchange(void* word, std::size_t bytes, std::uint64_t value) {
+std::uint64_t World::exchange(void* word, std::size_t bytes, std::uint64_t value, Order order) {
     begin_step();
-    const auto before = memory_.exchange(current_->knowledge, word, bytes, value);
+    const auto before = memory_.exchange(current_->knowledge, word, bytes, value, order);
     end_step("exchange", word, value, before);
     return before;
 }

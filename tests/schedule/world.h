@@ -125,7 +125,7 @@ class World {
     // ---- for the ground -------------------------------------------------------------------------
     std::uint64_t load(const void* word, std::size_t bytes, Order order);
     void store(void* word, std::size_t bytes, Order order, std::uint64_t value);
-    std::uint64_t exchange(void* word, std::size_t bytes, std::uint64_t value);
+    std::uint64_t exchange(void* word, std::size_t bytes, std::uint64_t value, Order order);
     bool compare_exchange(void* word, std::size_t bytes, std::uint64_t& expected,
                           std::uint64_t desired, Order order);
     void fence(Order order);

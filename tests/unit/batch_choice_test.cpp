@@ -36,9 +36,13 @@ TEST(BatchChoice, neighbours_of_the_first_are_preferred) {
     EXPECT_EQ(chosen(waiting({5, 9, 4, 6, 0}), 3), Slots({4, 5, 6}));
     EXPECT_EQ(chosen(waiting({0, 7, 1, 2, 3}), 3), Slots({0, 1, 2}));
     EXPECT_EQ(chosen(waiting({3, 7, 2, 1, 0}), 2), Slots({2, 3}));
+    // The earlier neighbours first, as many as there are.
+    EXPECT_EQ(chosen(waiting({1, 3, 0, 2}), 3), Slots({0, 1, 2}));
+    EXPECT_EQ(chosen(waiting({3, 0, 1, 2, 4, 5}), 3), Slots({1, 2, 3}));
 }
 TEST(BatchChoice, without_enough_neighbours_the_oldest_go) {
     EXPECT_EQ(chosen(waiting({8, 2, 5, 0}), 3), Slots({2, 5, 8}));
+    EXPECT_EQ(chosen(waiting({8, 0, 5}), 2), Slots({0, 8}));
 }
 TEST(BatchChoice, other_shapes_stay) {
     auto calls = waiting({1, 2, 3, 4});
@@ -64,6 +68,26 @@ TEST(BatchChoice, among_equals_of_the_greatest_priority_neighbours_are_preferred
     auto calls = waiting({5, 9, 4, 6, 0});
     for (const std::size_t k : {0, 1, 2, 3}) calls[k].priority = 3;
     EXPECT_EQ(chosen(calls, 3), Slots({4, 5, 6}));
+}
+TEST(BatchChoice, a_lesser_priority_between_or_behind_them_is_no_neighbour) {
+    auto calls = waiting({3, 0, 2, 1});
+    for (const std::size_t k : {0, 1, 2}) calls[k].priority = 5;
+    EXPECT_EQ(chosen(calls, 2), Slots({2, 3}));
+    calls = waiting({20, 5, 4, 21});
+    for (const std::size_t k : {0, 1, 2}) calls[k].priority = 7;
+    EXPECT_EQ(chosen(calls, 2), Slots({5, 20}));
+}
+TEST(BatchChoice, neighbours_lie_in_one_piece) {
+    EXPECT_TRUE(are_neighbours({}, 0));
+    EXPECT_TRUE(are_neighbours(waiting({7}), 1));
+    EXPECT_TRUE(are_neighbours(waiting({3, 4, 5, 9}), 3));
+    EXPECT_FALSE(are_neighbours(waiting({3, 4, 5, 9}), 4));
+    EXPECT_FALSE(are_neighbours(waiting({3, 5}), 2));
+}
+TEST(BatchChoice, of_calls_that_are_equal_the_lowest_slot_goes_first) {
+    auto calls = waiting({4, 2, 3});
+    for (auto& call : calls) call.order = call.submitted_ns = 5;
+    EXPECT_EQ(chosen(calls, 1), Slots({2}));
 }
 TEST(BatchChoice, of_equal_tags_the_earlier_submission_goes_first) {
     auto calls = waiting({1, 2});

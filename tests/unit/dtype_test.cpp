@@ -54,6 +54,11 @@ constexpr Case kScalars[] = {
     {"M8[ns]", "<M8[ns]", "'<M8[ns]'", 8},
     {">m8[25s]", ">m8[25s]", "'>m8[25s]'", 8},
     {"M8", "<M8", "'<M8'", 8},
+    {"M8[az]", "<M8[az]", "'<M8[az]'", 8},
+    {"M8[AZ]", "<M8[AZ]", "'<M8[AZ]'", 8},
+    {"M8[09/9s]", "<M8[09/9s]", "'<M8[09/9s]'", 8},
+    {"|f4", "<f4", "'<f4'", 4},
+    {"S9", "|S9", "'|S9'", 9},
     {"bfloat16", "bfloat16", "'|V2'", 2},
     {"float8_e4m3fn", "float8_e4m3fn", "'|V1'", 1},
     {"int4", "int4", "'|V1'", 1},
@@ -68,6 +73,10 @@ constexpr Case kRecords[] = {
     {"[('q', '<f8', 7)]", "[('q', '<f8', (7,))]", "[('q', '<f8', (7,))]", 56},
     {"[('q', '<f8', (2, 3))]", "[('q', '<f8', (2, 3))]", "[('q', '<f8', (2, 3))]", 48},
     {"[('q', '<f8', (2,3,))]", "[('q', '<f8', (2, 3))]", "[('q', '<f8', (2, 3))]", 48},
+    {"[('q', '<f8', ( 2 , 9 ))]", "[('q', '<f8', (2, 9))]", "[('q', '<f8', (2, 9))]", 144},
+    {"[('q', '<f8',  9 )]", "[('q', '<f8', (9,))]", "[('q', '<f8', (9,))]", 72},
+    {"[('q', 'S1', 2147483647)]", "[('q', '|S1', (2147483647,))]", "[('q', '|S1', (2147483647,))]",
+     2147483647},
     {"[('q', '<f8', ())]", "[('q', '<f8', ())]", "[('q', '<f8', ())]", 8},
     {"[('q', '<f8', (0,))]", "[('q', '<f8', (0,))]", "[('q', '<f8', (0,))]", 0},
     {"[('a', '<i4'), ('', '|V4')]", "[('a', '<i4'), ('', '|V4')]", "[('a', '<i4'), ('', '|V4')]",
@@ -125,6 +134,17 @@ constexpr const char* kNoDtypes[] = {
     "M8ns]",
     "M4[ns]",
     "m8[ns]x",
+    "M8[ns",
+    "M8[nss",
+    "M8[`s]",
+    "M8[{s]",
+    "M8[@s]",
+    "M8[_s]",
+    "M8[:s]",
+    "M8[.s]",
+    "f4[s]",
+    "S1/",
+    "S18446744073709551620",
     "M[8]",
     "[",
     "]",
@@ -157,6 +177,12 @@ constexpr const char* kNoDtypes[] = {
     "[('a', [])",
     "[('a', 'S2000000000', (2,))]",
     "[('a', 'S2000000000'), ('b', 'S2000000000')]",
+    "[('a', 'S2000000000', (2, 0))]",
+    "[('a', 'S0', (2147483648,))]",
+    "[('a', 'f4' (2,))]",
+    "[('a', 'f4', (2:))]",
+    "[(xax, 'f4')]",
+    "[('a', xf4x)]",
     " [('a', 'f4')]",
 };
 INSTANTIATE_TEST_SUITE_P(Texts, Refused, testing::ValuesIn(kNoDtypes));
@@ -192,12 +218,23 @@ TEST(Dtype, nesting_has_an_end) {
         for (int k = 0; k < depth; ++k) text = "[('a', " + text + ")]";
         return text;
     };
-    EXPECT_EQ(parse_dtype(nested(20)).itemsize, 4U);
-    EXPECT_THROW((void)parse_dtype(nested(60)), Invalid);
+    EXPECT_EQ(parse_dtype(nested(33)).itemsize, 4U);
+    EXPECT_THROW((void)parse_dtype(nested(34)), Invalid);
     // Deep, and never closed: recursion must end all the same.
     std::string open;
     for (int k = 0; k < 100'000; ++k) open += "[('a', ";
     EXPECT_THROW((void)parse_dtype(open), Invalid);
+}
+
+// The rest lies right behind the text: whoever reads past its end finds it whole.
+TEST(Dtype, a_text_that_is_cut_off_is_refused) {
+    for (const std::string_view whole :
+         {"[('q', '<f8', (2, 3))]", "[('q', '<f8', 7)]", "[('a', [('b', '<u2')], (1,))]"}) {
+        EXPECT_NO_THROW((void)parse_dtype(whole));
+        for (std::size_t bytes = 0; bytes < whole.size(); ++bytes) {
+            EXPECT_THROW((void)parse_dtype(whole.substr(0, bytes)), Invalid) << bytes;
+        }
+    }
 }
 
 TEST(Dtype, a_long_record_is_the_sum_of_its_fields) {

@@ -1,0 +1,300 @@
+// A ring by one thread, step by step: which slot is claimed, who is in the way, what is found.
+#include "sync/slot_ring.h"
+
+#include <gtest/gtest.h>
+
+#include "support/control_memory.h"
+#include "support/plain_ground.h"
+
+namespace ndshare::sync {
+namespace {
+
+using support::PlainGround;
+using Ring = SlotRing<PlainGround>;
+
+constexpr std::size_t kSlots = 4;
+
+class OneRing : public testing::Test {
+ protected:
+    support::ControlMemory memory{layout::control_bytes_of_stream(kSlots)};
+    layout::StreamControl control{memory.base(), kSlots};
+    PlainGround ground;
+    Ring ring{control, ground};
+    Ends<PlainGround> ends{control, ground};
+    ClaimMemory known;
+    const std::uint64_t publisher = owner_word(1, 3), reader = owner_word(2, 0);
+    Ring::Place place;
+
+    std::uint64_t publish(bool block = false) {
+        const auto claim = ring.claim(publisher, block, true, known);
+        EXPECT_TRUE(claim);
+        return ring.publish(publisher, claim.slot).value_or(0);
+    }
+    void publish_many(int count) {
+        for (int k = 0; k < count; ++k) (void)publish();
+    }
+    std::uint64_t word(std::size_t slot) const {
+        return ground.load_relaxed(control.slot(slot).word);
+    }
+    std::uint64_t pins(std::size_t end) const {
+        return ground.load_relaxed(control.end(end).pins[0]);
+    }
+    void set_cursor(std::size_t end, std::uint64_t seq) {
+        ground.store_seq_cst(control.end(end).cursor, seq);
+    }
+};
+
+TEST_F(OneRing, numbers_its_frames_and_says_where_they_are) {
+    EXPECT_EQ(ring.last_seq(), 0U);
+    EXPECT_FALSE(ring.has_next(0));
+    for (std::uint64_t seq = 1; seq <= 20; ++seq) {
+        EXPECT_EQ(publish(), seq);
+        EXPECT_EQ(ring.last_seq(), seq);
+        EXPECT_TRUE(ring.has_next(seq - 1));
+        EXPECT_FALSE(ring.has_next(seq));
+        std::size_t slot = 99;
+        ASSERT_TRUE(ring.where(seq, slot));
+        EXPECT_EQ(word(slot), published_word(seq));
+        EXPECT_EQ(ground.load_relaxed(control.slot(slot).seq), seq);
+        EXPECT_EQ(ground.load_relaxed(control.ring(seq)), place_word(seq, slot));
+        EXPECT_TRUE(ring.is_there(slot, seq));
+        EXPECT_FALSE(ring.is_there(slot, seq - 1));
+    }
+}
+
+TEST_F(OneRing, wakes_who_said_that_it_sleeps) {
+    publish_many(1);
+    EXPECT_FALSE(ground.woke(&control.words().latest));
+    ground.store_relaxed(control.words().need_wake, 1U);
+    publish_many(1);
+    EXPECT_TRUE(ground.woke(&control.words().latest));
+    publish_many(1);
+    EXPECT_FALSE(ground.woke(&control.words().latest));
+}
+
+TEST_F(OneRing, raises_its_anchor_every_million_frames) {
+    const std::uint64_t step = std::uint64_t{1} << 20;
+    ground.store_relaxed(control.words().latest, place_word(step - 2, 3));
+    EXPECT_EQ(publish(), step - 1);
+    EXPECT_EQ(ring.anchor(), 0U);
+    EXPECT_EQ(publish(), step);
+    EXPECT_EQ(ring.anchor(), step);
+    EXPECT_EQ(publish(), step + 1);
+    EXPECT_EQ(ring.anchor(), step);
+}
+
+TEST_F(OneRing, gives_exactly_the_frame_that_is_asked_for) {
+    publish_many(6);
+    const std::size_t end = ends.take(reader, layout::kEndRefs);
+    EXPECT_EQ(ring.take_exactly(end, 5, place), Ring::Exact::frame);
+    EXPECT_EQ(place.seq, 5U);
+    EXPECT_EQ(pins(end), bit_of(place.slot));
+    ring.unpin(end, place.slot);
+    EXPECT_EQ(ring.take_exactly(end, 7, place), Ring::Exact::not_yet);
+    EXPECT_EQ(ring.take_exactly(end, 1, place), Ring::Exact::gone);
+    EXPECT_EQ(pins(end), 0U);
+    // The newest, whose slot was taken for another one: gone and not to come.
+    const std::size_t slot = slot_of(ring.latest());
+    ground.store_relaxed(control.slot(slot).word, std::uint64_t{0});
+    EXPECT_EQ(ring.take_exactly(end, 6, place), Ring::Exact::gone);
+}
+
+TEST_F(OneRing, lets_newcomers_begin_before_the_oldest_of_an_unbroken_row) {
+    ground.store_relaxed(control.words().seq_anchor, std::uint64_t{0});
+    EXPECT_EQ(ring.before_oldest(), 0U);
+    publish_many(10);
+    EXPECT_EQ(ring.before_oldest(), 6U);
+    std::size_t slot = 0;
+    ASSERT_TRUE(ring.where(8, slot));
+    ground.store_relaxed(control.slot(slot).word, std::uint64_t{0});
+    EXPECT_EQ(ring.before_oldest(), 8U);
+}
+
+TEST_F(OneRing, that_has_ended_says_so_after_its_last_frame) {
+    publish_many(1);
+    const std::size_t end = ends.take(reader, layout::kEndLatest);
+    std::uint64_t cursor = 0, lost = 0;
+    const std::size_t free_slot = ring.claim(publisher, false, false, known).slot;
+    ring.end();
+    EXPECT_TRUE(ground.woke(&control.words().latest));
+    ring.end();
+    EXPECT_EQ(ring.publish(publisher, free_slot), std::nullopt);
+    EXPECT_EQ(ring.last_seq(), 1U);
+    EXPECT_EQ(ring.take_latest(end, cursor, place), Ring::Outcome::frame);
+    EXPECT_EQ(cursor, 1U);
+    EXPECT_EQ(ring.take_latest(end, cursor, place), Ring::Outcome::ended);
+    EXPECT_EQ(ring.take_next(end, cursor, lost, place), Ring::Outcome::ended);
+    EXPECT_EQ(lost, 0U);
+}
+
+TEST_F(OneRing, that_is_sealed_takes_no_frame_and_has_not_ended) {
+    publish_many(1);
+    const std::size_t end = ends.take(reader, layout::kEndLatest);
+    std::uint64_t cursor = 1;
+    const std::size_t free_slot = ring.claim(publisher, false, false, known).slot;
+    ring.seal();
+    EXPECT_TRUE(is_sealed(ring.latest()));
+    EXPECT_FALSE(is_ended(ring.latest()));
+    EXPECT_EQ(ring.publish(publisher, free_slot), std::nullopt);
+    EXPECT_EQ(ring.take_latest(end, cursor, place), Ring::Outcome::nothing);
+    ring.end();
+    EXPECT_TRUE(is_ended(ring.latest()) && is_sealed(ring.latest()));
+}
+
+// ---- who is in the way --------------------------------------------------------------------------
+
+TEST_F(OneRing, claims_free_slots_then_the_oldest_frame_and_never_the_newest) {
+    publish_many(5);
+    std::size_t oldest = 0;
+    ASSERT_TRUE(ring.where(2, oldest));
+    const auto claim = ring.claim(publisher, false, false, known);
+    EXPECT_TRUE(claim);
+    EXPECT_EQ(claim.slot, oldest);
+    EXPECT_EQ(kind_of(word(oldest)), SlotKind::busy);
+    ring.give_back(oldest);
+    EXPECT_EQ(ring.claim(publisher, false, false, known).slot, oldest);  // free by now
+    EXPECT_TRUE(ring.claim(publisher, false, false, known));
+    EXPECT_TRUE(ring.claim(publisher, false, false, known));
+    const auto none = ring.claim(publisher, false, false, known);
+    EXPECT_EQ(none.refusal, Ring::Refusal::pinned);
+    EXPECT_EQ(word(slot_of(ring.latest())), published_word(5));
+}
+
+TEST_F(OneRing, goes_round_a_pinned_frame_and_names_who_pins_when_all_are) {
+    publish_many(4);
+    (void)ends.take(publisher, layout::kEndPublisher);
+    const std::size_t end = ends.take(reader, layout::kEndRefs);
+    ASSERT_EQ(ring.take_exactly(end, 1, place), Ring::Exact::frame);
+    const std::size_t kept = place.slot;
+    publish_many(3);
+    EXPECT_EQ(word(kept), published_word(1));
+    for (const std::uint64_t seq : {5, 6, 7}) {
+        ASSERT_EQ(ring.take_exactly(end, seq, place), Ring::Exact::frame);
+    }
+    const auto claim = ring.claim(publisher, false, true, known);
+    EXPECT_EQ(claim.refusal, Ring::Refusal::pinned);
+    EXPECT_EQ(claim.blocker, end);
+    EXPECT_TRUE(known.expects_pins());
+    // The pins of the dead count no more, and are asked about once.
+    ground.dead = {reader};
+    EXPECT_TRUE(ring.claim(publisher, false, true, known));
+    ground.asked = 0;
+    EXPECT_TRUE(ring.claim(publisher, false, true, known));
+    EXPECT_EQ(ground.asked, 0);
+}
+
+TEST_F(OneRing, in_block_waits_for_every_reader_in_order) {
+    const std::size_t first = ends.take(reader, layout::kEndInOrder);
+    const std::size_t second = ends.take(reader, layout::kEndInOrder);
+    const std::size_t newest = ends.take(reader, layout::kEndLatest);
+    publish_many(4);
+    const auto claim = [&] { return ring.claim(publisher, true, true, known); };
+    EXPECT_EQ(claim().refusal, Ring::Refusal::unread);
+    EXPECT_EQ(claim().blocker, first);
+    set_cursor(first, 4);
+    EXPECT_EQ(claim().refusal, Ring::Refusal::unread);
+    EXPECT_EQ(claim().blocker, second);
+    set_cursor(second, 1);
+    EXPECT_EQ(publish(true), 5U);
+    EXPECT_EQ(claim().refusal, Ring::Refusal::unread);
+    ends.let_go(second, reader);
+    EXPECT_EQ(publish(true), 6U);
+    // One that joins holds everything back, whatever its cursor.
+    const std::size_t joining = ends.take(reader, layout::kEndJoining);
+    set_cursor(joining, 6);
+    EXPECT_EQ(claim().refusal, Ring::Refusal::unread);
+    EXPECT_EQ(claim().blocker, joining);
+    ends.let_go(joining, reader);
+    EXPECT_EQ(publish(true), 7U);
+    EXPECT_EQ(publish(true), 8U);
+    EXPECT_FALSE(claim());  // 5 is not read
+    ground.dead = {reader};
+    EXPECT_EQ(publish(true), 9U);
+    (void)newest;
+}
+
+TEST_F(OneRing, remembers_what_all_have_read) {
+    const std::size_t end = ends.take(reader, layout::kEndInOrder);
+    publish_many(4);
+    set_cursor(end, 3);
+    EXPECT_EQ(publish(true), 5U);
+    EXPECT_TRUE(known.was_read(3, ends.joins()));
+    EXPECT_FALSE(known.was_read(4, ends.joins()));
+    // What was noted is believed as long as nobody joins.
+    set_cursor(end, 0);
+    EXPECT_EQ(publish(true), 6U);
+    (void)ends.take(reader, layout::kEndLatest);
+    EXPECT_FALSE(ring.claim(publisher, true, false, known));
+}
+
+TEST_F(OneRing, resolves_what_a_dead_publisher_left) {
+    publish_many(4);
+    const std::uint64_t dead = owner_word(5, 0);
+    const auto left = [&](std::size_t slot, std::uint64_t what) {
+        ground.store_relaxed(control.slot(slot).word, what);
+        ClaimMemory fresh;
+        return ring.claim(publisher, false, true, fresh);
+    };
+    ground.dead = {dead};
+    const std::size_t newest = slot_of(ring.latest());
+    ground.store_relaxed(control.common().row(row_of(publisher)).epoch, std::uint64_t{3});
+    for (std::size_t slot = 0; slot < kSlots; ++slot) {
+        const std::uint64_t busy = owned_word(SlotKind::busy, publisher, 0);
+        if (slot != newest) ground.store_relaxed(control.slot(slot).word, busy);
+    }
+    // All others are busy in the hands of the living.
+    EXPECT_FALSE(left(newest, published_word(4)));
+    const std::size_t other = newest == 0 ? 1 : 0;
+    EXPECT_EQ(left(other, owned_word(SlotKind::busy, dead, 1)).slot, other);
+    EXPECT_EQ(left(other, owned_word(SlotKind::ready, dead, 9)).slot, other);
+    // Of another epoch of a row that lives.
+    EXPECT_EQ(left(other, owned_word(SlotKind::busy, owner_word(7, 1), 1)).slot, other);
+    EXPECT_FALSE(left(other, owned_word(SlotKind::busy, owner_word(7, 0), 1)));
+    // What was committed stays: as the newest, and as one of the history.
+    EXPECT_FALSE(left(newest, owned_word(SlotKind::ready, dead, 4)));
+    EXPECT_EQ(word(newest), published_word(4));
+    EXPECT_THROW((void)left(other, owned_word(SlotKind::busy, owner_word(248, 0), 1)),
+                 CorruptBytes);
+}
+
+TEST_F(OneRing, keeps_a_frame_when_the_kernel_cannot_be_asked) {
+    (void)ends.take(reader, layout::kEndInOrder);
+    publish_many(4);
+    std::array<std::uint64_t, kSlots> before{};
+    for (std::size_t slot = 0; slot < kSlots; ++slot) before[slot] = word(slot);
+    for (const bool expected : {false, true}) {
+        if (expected) known.met_pin();
+        ground.when_asked = [] { throw SystemError(EIO, "fcntl"); };
+        EXPECT_THROW((void)ring.claim(publisher, true, true, known), SystemError);
+        for (std::size_t slot = 0; slot < kSlots; ++slot) EXPECT_EQ(word(slot), before[slot]);
+    }
+}
+
+TEST_F(OneRing, tells_of_room_when_it_puts_a_frame_back) {
+    (void)ends.take(reader, layout::kEndInOrder);
+    publish_many(4);
+    ends.need_room();
+    ClaimMemory fresh;
+    EXPECT_FALSE(ring.claim(publisher, true, false, fresh));
+    (void)ends.take(reader, layout::kEndRefs);
+    ASSERT_EQ(ring.take_exactly(1, 1, place), Ring::Exact::frame);
+    ends.need_room();
+    EXPECT_TRUE(ring.claim(publisher, false, false, fresh));  // 1 was BUSY for a moment
+    EXPECT_TRUE(ground.woke(&control.words().room));
+}
+
+TEST_F(OneRing, with_places_that_are_none_is_corrupt) {
+    publish_many(4);
+    std::uint64_t cursor = 0;
+    ground.store_relaxed(control.ring(2), place_word(2, kSlots));
+    std::size_t slot = 0;
+    EXPECT_THROW((void)ring.where(2, slot), CorruptBytes);
+    ground.store_relaxed(control.words().latest, place_word(5, kSlots));
+    EXPECT_THROW((void)ring.take_latest(0, cursor, place), CorruptBytes);
+    ground.store_relaxed(control.words().latest, place_word(5, 0));
+    EXPECT_THROW((void)ring.take_latest(0, cursor, place), CorruptBytes);
+    EXPECT_EQ(pins(0), 0U);
+}
+
+}  // namespace
+}  // namespace ndshare::sync
