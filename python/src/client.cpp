@@ -23,7 +23,8 @@ struct PyCall {
     explicit PyCall(Call made) : call(std::move(made)), views(call.input_count()) {}
     Call call;
     std::vector<nb::object> views, former;
-    nb::object value;  // of the first result(): the same for all
+    nb::object value;               // of the first result(): the same for all
+    std::optional<Frame> uncopied;  // there was no memory for a copy of it: the next one tries
 
     std::size_t index_of(std::string_view field) {
         if (field.empty()) return the_only_field("input", call.name(), call.input_count());
@@ -147,7 +148,14 @@ nb::object result_of(PyCall& self, nb::object timeout) {
         if (self.value.is_valid()) return self.value;  // another thread took it meanwhile
         throw;
     }
-    nb::object own = own_values(*frame);
+    nb::object own;
+    try {
+        own = own_values(*frame);
+    } catch (...) {
+        self.uncopied = std::move(frame);
+        throw;
+    }
+    self.uncopied.reset();
     if (!self.value.is_valid()) self.value = std::move(own);
     return self.value;
 }

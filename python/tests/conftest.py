@@ -24,8 +24,6 @@ from serving import command, models  # noqa: F401  (fixtures)
 import ndshare
 from ndshare import _core
 
-WATCHDOG_SECONDS = 150.0
-
 _failed = pytest.StashKey[bool]()
 _real_stderr = pytest.StashKey[int]()
 
@@ -35,6 +33,10 @@ Script = Callable[..., str]
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--kill-rounds", type=int, default=150, help="kills under load, of test_kill (150)"
+    )
+
+    parser.addoption(
+        "--watchdog-seconds", type=float, default=150.0, help="a test that lasts longer hangs (150)"
     )
 
     parser.addoption(
@@ -110,7 +112,9 @@ def name_space(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) 
 def watchdog(request: pytest.FixtureRequest) -> Iterator[None]:
     """A hang ends the run, with every thread's stack."""
     faulthandler.dump_traceback_later(
-        WATCHDOG_SECONDS, exit=True, file=request.config.stash[_real_stderr]
+        request.config.getoption("--watchdog-seconds"),
+        exit=True,
+        file=request.config.stash[_real_stderr],
     )
     yield
     faulthandler.cancel_dump_traceback_later()

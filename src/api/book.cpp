@@ -187,6 +187,7 @@ std::optional<Found> search_processes(const std::string& full_name, std::vector<
                 }
                 if (found) older.push_back(std::move(*found));
             } catch (const std::exception&) {
+                rethrow_shortage();
                 // Of one process among many; the others are asked still.
             }
             return true;
@@ -247,6 +248,7 @@ void fill_new_book(const Fd& folder) {
                     entry->second = {generation, path};
                 }
             } catch (const std::exception&) {
+                rethrow_shortage();
                 // Not ours, or gone meanwhile.
             }
             return true;
@@ -326,6 +328,7 @@ std::vector<std::string> names(const std::string& prefix) {
                 const auto name = read_description(*fd, status.size_bytes).name;
                 if (name.compare(0, prefix.size(), prefix) == 0) all.push_back(name);
             } catch (const std::exception&) {
+                rethrow_shortage();
                 // Stale; names() lists what can be named.
             }
         }
@@ -344,6 +347,7 @@ std::vector<std::string> names(const std::string& prefix) {
                 const auto name = read_description(*fd, status.size_bytes).name;
                 if (name.compare(0, prefix.size(), prefix) == 0) all.push_back(name);
             } catch (const std::exception&) {
+                rethrow_shortage();
                 // As above.
             }
         }

@@ -1,6 +1,7 @@
 #include "ndshare/error.hpp"
 
 #include <cerrno>
+#include <new>
 
 #include "api/operation.h"
 
@@ -95,10 +96,15 @@ namespace {
                         text +
                             "; set NDSHARE_DIR (names) and NDSHARE_ROOT (persistent arrays) to "
                             "folders that can be written");
-        case ENOMEM:
         case ENOSPC:
+        case EDQUOT:
             throw Error(Errc::out_of_memory, operation, name,
-                        text + "; free memory or space, or raise the limit");
+                        text +
+                            "; free space or inodes of the file system under NDSHARE_DIR (names) "
+                            "or NDSHARE_ROOT (persistent arrays), or set it to another folder");
+        case ENOMEM:
+            throw Error(Errc::out_of_memory, operation, name,
+                        text + "; free memory, or raise the limit");
         case EMFILE:
         case ENFILE:
             throw Error(std::error_code(e.error, std::generic_category()), operation, name,
@@ -131,6 +137,9 @@ void rethrow_named(const char* operation, std::string_view name_view) {
                     std::string(e.what()) + "; ndshare.unlink removes the name");
     } catch (const SystemError& e) {
         throw_system(e, operation, name);
+    } catch (const std::bad_alloc&) {
+        throw Error(Errc::out_of_memory, operation, name,
+                    "this process gets no more memory; free some, or raise its limit (ulimit -v)");
     }
 }
 

@@ -144,6 +144,7 @@ std::optional<Found> NameChange::settle(Found found) {
         try {
             file = find_file(full_name_, state);
         } catch (const std::exception&) {
+            rethrow_shortage();
             // Not to be seen: nothing is known of it.
         }
         if (file && may_have_a_name(state) && is_newer(*file, found)) {

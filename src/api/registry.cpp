@@ -116,6 +116,7 @@ std::vector<Info> ls(std::string_view pattern) {
                     all.push_back(describe(*found, prefix.size()));
                 }
             } catch (const std::exception&) {
+                rethrow_shortage();
                 // One that cannot be read does not hide the others; info() says what is wrong.
             }
         }

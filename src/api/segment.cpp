@@ -92,17 +92,19 @@ std::mutex& bells_mutex() {
 std::shared_ptr<Segment> Segment::attach(platform::Fd fd, const MemoryId& id,
                                          layout::Description description, bool writeable) {
     ForkHandler::install();
-    std::shared_ptr<Segment> living;  // outlives the lock: its destructor takes that too
+    // Outlive the lock: a destructor takes that too.
+    std::shared_ptr<Segment> living, made;
+    std::unique_ptr<Segment> fresh;
     const std::lock_guard lock(held().mutex);
     const auto found = held().segments.find(id);
     if (found != held().segments.end()) living = found->second.second.lock();
     if (living) return living;
-    std::shared_ptr<Segment> made;
     try {
-        made.reset(new Segment(std::move(fd), id, std::move(description), writeable));
+        fresh.reset(new Segment(std::move(fd), id, std::move(description), writeable));
     } catch (const sync::DoorIsShut&) {
         return nullptr;
     }
+    made = std::move(fresh);
     if (found != held().segments.end()) {
         held().ending.push_back(found->second.first);
         found->second = {made.get(), made};
@@ -118,10 +120,10 @@ Segment::Segment(platform::Fd fd, const MemoryId& id, layout::Description descri
       description_(std::move(description)),
       fd_(std::move(fd)),
       writeable_first_(writeable) {
-    map_whole(fd_.get(), nullptr);
-    control_ = layout::Control(whole_ + data_span_bytes());
-    NDSHARE_FAULT_POINT("segment.after_map");
     try {
+        map_whole(fd_.get(), nullptr);
+        control_ = layout::Control(whole_ + data_span_bytes());
+        NDSHARE_FAULT_POINT("segment.after_map");
         owner_ = sync::take_row(fd_.get(), control_, signature(fd_.get()),
                                 [this](std::size_t row) { reserve_row(fd_.get(), row); });
     } catch (...) {

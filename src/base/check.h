@@ -16,6 +16,8 @@ namespace ndshare {
 
 struct SystemError : std::runtime_error {
     SystemError(int error, const std::string& call);
+    // This process, or the machine, has used up descriptors or memory.
+    bool is_shortage() const noexcept;
     int error;
 };
 
@@ -41,6 +43,10 @@ struct TimedOut : std::runtime_error {
 struct NoRoom : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
+
+// In a catch clause that skips one of many: what we lack ourselves would hide all of them, and who
+// finds none might remove what lives. Passes a shortage on; returns for everything else.
+void rethrow_shortage();
 
 [[noreturn]] void assertion_failed(const char* condition, const char* file, int line) noexcept;
 

@@ -52,7 +52,7 @@ bool ring_other(std::uint32_t pid, std::uint32_t fd, std::uint64_t inode) noexce
     return true;
 }
 
-void poll_readable(std::span<const int> fds, std::int64_t timeout_ns) noexcept {
+void poll_readable(std::span<const int> fds, std::int64_t timeout_ns) {
     std::vector<pollfd> entries;
     for (const int fd : fds) entries.push_back({fd, POLLIN, 0});
     const timespec timeout{static_cast<time_t>(timeout_ns / 1'000'000'000),

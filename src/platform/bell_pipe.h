@@ -22,6 +22,6 @@ void empty_bell(const BellPipe& pipe) noexcept;
 bool ring_other(std::uint32_t pid, std::uint32_t fd, std::uint64_t inode) noexcept;
 
 // Sleeps until one is readable or the time is over; returns early on signals.
-void poll_readable(std::span<const int> fds, std::int64_t timeout_ns) noexcept;
+void poll_readable(std::span<const int> fds, std::int64_t timeout_ns);
 
 }  // namespace ndshare::platform

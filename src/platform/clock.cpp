@@ -3,6 +3,8 @@
 #include <atomic>
 #include <ctime>
 
+#include "platform/time_namespace.h"
+
 namespace ndshare::platform {
 namespace {
 std::int64_t read_ns(clockid_t clock) noexcept {
@@ -12,7 +14,9 @@ std::int64_t read_ns(clockid_t clock) noexcept {
 }
 }  // namespace
 
-std::int64_t monotonic_ns() noexcept { return read_ns(CLOCK_MONOTONIC); }
+std::int64_t monotonic_ns() noexcept {
+    return read_ns(CLOCK_MONOTONIC) - time_namespace_offset_ns();
+}
 std::int64_t realtime_ns() noexcept { return read_ns(CLOCK_REALTIME); }
 
 Instant now() noexcept {

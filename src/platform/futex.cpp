@@ -10,6 +10,7 @@
 #include <ctime>
 
 #include "platform/clock.h"
+#include "platform/time_namespace.h"
 
 namespace ndshare::platform {
 namespace {
@@ -51,7 +52,8 @@ bool futex_wait_any(std::span<const FutexWord> words, std::int64_t timeout_ns) n
         entries[k] = {words[k].expected, reinterpret_cast<std::uintptr_t>(words[k].word),
                       kWaitv32Bits, 0};
     }
-    const timespec end = to_timespec(monotonic_ns() + timeout_ns);  // absolute, unlike futex_wait
+    // Absolute, unlike futex_wait, and on the clock of our own time namespace.
+    const timespec end = to_timespec(monotonic_ns() + time_namespace_offset_ns() + timeout_ns);
     const long result = syscall(SYS_futex_waitv, entries.data(),
                                 static_cast<unsigned>(words.size()), 0U, &end, CLOCK_MONOTONIC);
     return result >= 0 || (errno != ENOSYS && errno != EPERM);

@@ -141,12 +141,24 @@ void write_exactly(int fd, const void* in, std::size_t bytes, std::uint64_t offs
     }
 }
 
+namespace {
+NoRoom no_address_space(std::size_t bytes) {
+    return NoRoom(format_bytes(bytes) +
+                  " of address space are needed, and this process gets no more of it; raise its "
+                  "limit (ulimit -v, RLIMIT_AS), close what it has open, or, with very many "
+                  "mappings, raise vm.max_map_count");
+}
+}  // namespace
+
 std::byte* map(int fd, std::uint64_t offset_bytes, std::size_t bytes, bool writeable,
                std::byte* at) {
     const int protection = writeable ? PROT_READ | PROT_WRITE : PROT_READ;
     const int flags = MAP_SHARED | (at != nullptr ? MAP_FIXED : 0);
     void* result = mmap(at, bytes, protection, flags, fd, static_cast<off_t>(offset_bytes));
-    if (result == MAP_FAILED) throw SystemError(errno, "mmap");
+    if (result == MAP_FAILED) {
+        if (errno == ENOMEM) throw no_address_space(bytes);
+        throw SystemError(errno, "mmap");
+    }
     return static_cast<std::byte*>(result);
 }
 

@@ -13,11 +13,11 @@
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <memory>
 
 #include "base/check.h"
 #include "platform/fd.h"
+#include "platform/time_namespace.h"
 
 namespace ndshare::platform {
 namespace {
@@ -51,13 +51,24 @@ Identity& own_identity() {
 }
 
 using OpenFolder = std::unique_ptr<DIR, int (*)(DIR*)>;
-OpenFolder open_entries(const char* path) { return {opendir(path), closedir}; }
+// nullptr: it is gone, or not ours to look into.
+OpenFolder open_entries(const char* path) {
+    DIR* folder = opendir(path);
+    if (folder == nullptr) {
+        const SystemError error(errno, std::string("open ") + path);
+        if (error.is_shortage()) throw error;
+    }
+    return {folder, closedir};
+}
 
 }  // namespace
 
 const Identity& identity() { return own_identity(); }
 
-void refresh_identity() { own_identity() = read_identity(); }
+void refresh_identity() {
+    own_identity() = read_identity();
+    look_at_time_namespace();
+}
 
 bool is_dumpable() noexcept { return prctl(PR_GET_DUMPABLE) == 1; }
 
@@ -109,15 +120,6 @@ void scan_descriptors(std::string_view prefix, const DescriptorVisit& visit) {
             if (!visit(pid, fd, std::string(text))) return;
         }
     }
-}
-
-bool maps_memory(std::uint32_t pid, std::string_view target) {
-    std::ifstream maps("/proc/" + std::to_string(pid) + "/maps");
-    std::string line;
-    while (std::getline(maps, line)) {
-        if (line.find(target) != std::string::npos) return true;
-    }
-    return false;
 }
 
 void random_bytes(void* out, std::size_t count) {

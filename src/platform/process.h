@@ -16,7 +16,8 @@ struct Identity {
     std::uint32_t uid = 0;            // effective
     bool proc_mounted = false;
 };
-// Of this process. Read once; a forked child, while it has one thread, reads it again.
+// Of this process. Read once; a forked child, while it has one thread, reads it again, and the
+// distance of its clock (time_namespace.h).
 const Identity& identity();
 void refresh_identity();
 
@@ -31,13 +32,11 @@ std::string descriptor_path(std::uint32_t pid, std::uint32_t fd);
 bool parse_descriptor_path(std::string_view path, std::uint32_t& pid, std::uint32_t& fd);
 
 // Every descriptor in every process of our uid and pid namespace whose target begins with prefix.
-// visit answers false to stop. What cannot be looked at is left out.
+// visit answers false to stop. What is not ours to look at is left out. Errors: SystemError when
+// this process lacks what a look takes (a descriptor).
 using DescriptorVisit =
     std::function<bool(std::uint32_t pid, std::uint32_t fd, const std::string& target)>;
 void scan_descriptors(std::string_view prefix, const DescriptorVisit& visit);
-
-// Mappings count as well: processes that hold such memory with no descriptor left, for reports.
-bool maps_memory(std::uint32_t pid, std::string_view target);
 
 void random_bytes(void* out, std::size_t count);
 std::string environment(const char* name);  // empty when unset

@@ -15,6 +15,7 @@
 #include <optional>
 
 #include "base/check.h"
+#include "platform/fd.h"
 
 namespace ndshare::platform {
 namespace {
@@ -26,16 +27,19 @@ constexpr std::uint64_t kUnlimited = std::uint64_t{1} << 60;  // v1 says 2^63 - 
 // reads a dozen of them, and most of its time was spent there.
 std::string read_file(const std::string& path) {
     std::string text;
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0) return text;
+    const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+    if (!fd) {
+        const SystemError error(errno, "open " + path);
+        if (error.is_shortage()) throw error;  // else no memory at all would seem to be there
+        return text;
+    }
     char part[4096];
     for (;;) {
-        const ssize_t count = ::read(fd, part, sizeof part);
+        const ssize_t count = ::read(fd.get(), part, sizeof part);
         if (count < 0 && errno == EINTR) continue;
         if (count <= 0) break;
         text.append(part, static_cast<std::size_t>(count));
     }
-    ::close(fd);
     return text;
 }
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -180,17 +181,111 @@ def campaign(
 
 def finish_steps(program: subprocess.Popen[str]) -> bool:
     """Shows the table; False: something was found."""
-    reports = []
+    reports: list[Report] = []
+    complaints: list[str] = []
     for report in lines_of(program):
         if report["operation"]:
             reports.append(report)
         elif report["found"]:
-            console.print(report["found"], markup=False)
+            complaints.append(report["found"])
+    return show_steps(reports, complaints) and program.wait() == 0
+
+
+def show_steps(reports: list[Report], complaints: list[str]) -> bool:
+    """The table; False: something was found."""
+    for text in complaints:
+        console.print(text, markup=False)
     console.print(steps_table(reports))
-    for one in reports:
-        if one["found"]:
-            console.print(f"again: ndshare_steps 'operation={one['operation']}' at={one['at']}")
-    return program.wait() == 0
+    wrong = [one for one in reports if one["found"]]
+    for one in wrong:
+        console.print(f"again: ndshare_steps 'operation={one['operation']}' at={one['at']}")
+    return not wrong and not complaints
+
+
+class StepPool:
+    """Parts of operations, several at a time, each in a world of its own."""
+
+    PARTS = 4  # of each operation: the longest one does not leave the other cores idle
+
+    def __init__(self, build: Path, jobs: int) -> None:
+        self._build, self._jobs = build, jobs
+        self._running: set[subprocess.Popen[str]] = set()
+        self._is_over = False
+        self.codes: list[int] = []
+        self.complaints: list[str] = []
+
+    def run(self, operations: list[str], passes: int) -> list[Report]:
+        """One report for each operation that began. Ends at the first finding and at Ctrl-C."""
+        parts = [(name, part) for part in range(self.PARTS) for name in operations]
+        found: dict[str, list[Report]] = {name: [] for name in operations}
+        with ThreadPoolExecutor(self._jobs) as pool:
+            futures = [pool.submit(self._run_part, *part, passes) for part in parts]
+            try:
+                self._collect(futures, found)
+            except KeyboardInterrupt:
+                self._end()
+        return [merged(name, reports) for name, reports in found.items() if reports]
+
+    def _collect(
+        self, futures: list[Future[Report | None]], found: dict[str, list[Report]]
+    ) -> None:
+        began = time.monotonic()
+        for done, future in enumerate(as_completed(futures), 1):
+            report = future.result()
+            if report is None:
+                continue
+            found[report["operation"]].append(report)
+            console.print(
+                f"{time.monotonic() - began:5.0f} s, {done} of {len(futures)}: "
+                f"{report['operation']}, {report['tried']:,} kills, "
+                f"{report['found'] or 'nothing found'}"
+            )
+            if report["found"]:
+                self._end()
+
+    def _run_part(self, operation: str, part: int, passes: int) -> Report | None:
+        if self._is_over:
+            return None
+        options: dict[str, object] = {"operation": operation, "passes": passes}
+        options |= {"stride": self.PARTS, "first": part}
+        report: Report | None = None
+        with start(self._build, "ndshare_steps", options) as program:
+            self._running.add(program)
+            assert program.stdout is not None
+            for line in map(json.loads, program.stdout):
+                if line["operation"]:
+                    report = line
+                else:
+                    self.complaints.append(line["found"])
+        self._running.discard(program)
+        self.codes.append(program.returncode)
+        return report
+
+    def _end(self) -> None:
+        self._is_over = True
+        for program in list(self._running):
+            program.send_signal(signal.SIGINT)
+
+
+def merged(name: str, parts: list[Report]) -> Report:
+    """The parts of one operation as one."""
+    wrong = next((one for one in parts if one["found"]), parts[0])
+    return {
+        "operation": name,
+        "instructions": max(one["instructions"] for one in parts),
+        "tried": sum(one["tried"] for one in parts),
+        "seconds": sum(one["seconds"] for one in parts),
+        "at": wrong["at"],
+        "found": wrong["found"],
+    }
+
+
+def step_operations(build: Path) -> list[str]:
+    """Their names, as ndshare_steps has them."""
+    words = [str(build / "ndshare_steps"), "list=1"]
+    return subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout.split("\n")[
+        :-1
+    ]
 
 
 @app.command()
@@ -198,13 +293,19 @@ def steps(
     points: Annotated[int, typer.Option(help="Instructions of each operation; 0: all.")] = 0,
     operation: Annotated[str, typer.Option(help="This one only.")] = "",
     passes: Annotated[int, typer.Option(help="Of one instruction, in very long operations.")] = 2,
+    jobs: Annotated[int, typer.Option(help="At a time; 0: one for each core.")] = 0,
     build: BuildOption = BUILD,
 ) -> None:
     """kill -9 at every instruction of every operation; a survivor goes on each time."""
-    options: dict[str, object] = {"points": points, "operation": operation, "passes": passes}
-    with start(build, "ndshare_steps", options) as program:
-        good = finish_steps(program)
-    raise typer.Exit(0 if good else 1)
+    if points:  # few: one after the other
+        options: dict[str, object] = {"points": points, "operation": operation, "passes": passes}
+        with start(build, "ndshare_steps", options) as program:
+            good = finish_steps(program)
+        raise typer.Exit(0 if good else 1)
+    pool = StepPool(build, jobs or len(os.sched_getaffinity(0)))
+    names = [operation] if operation else step_operations(build)
+    good = show_steps(pool.run(names, passes), pool.complaints)
+    raise typer.Exit(0 if good and not any(pool.codes) else 1)
 
 
 def report_canaries(build: Path) -> int:
@@ -262,7 +363,7 @@ def canaries(build: BuildOption = BUILD) -> None:
 
 @app.command()
 def check(
-    seconds: Annotated[float, typer.Option(help="Of the campaign.")] = 35.0,
+    seconds: Annotated[float, typer.Option(help="Of the campaign.")] = 60.0,
     seed: Annotated[int, typer.Option(help="Of its decisions.")] = 1,
     points: Annotated[int, typer.Option(help="Instructions of each operation.")] = 12,
     build: BuildOption = BUILD,

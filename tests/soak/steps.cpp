@@ -1,7 +1,9 @@
 // kill -9 at every k-th instruction of every operation: the victim is led there by single steps,
 // killed, and a survivor goes on. Prints a JSON line for each operation.
-// Usage: ndshare_steps [stride=1] [points=N] [passes=2] [operation=NAME] [patience_ms=10000]
-//                      [at=K] [canary=torn|leaked|stopped]
+// Usage: ndshare_steps [stride=1] [first=0] [points=N] [passes=2] [operation=NAME]
+//                      [patience_ms=10000] [at=K] [canary=torn|leaked|stopped] [list=1]
+//   list: prints the operations' names only
+//   first: of the instructions that are tried, begins with that one: parts of an operation
 //   at: this instruction only
 //   points: as many of the instructions as that, evenly, instead of each stride-th
 //   passes: of operations of more than 50,000 instructions each is tried at its first N passes only
@@ -36,10 +38,11 @@ namespace {
 volatile sig_atomic_t g_is_to_end = 0;
 
 struct Wish {
-    std::size_t stride = 1, points = 0;
+    std::size_t stride = 1, first = 0, points = 0;
     std::size_t passes = 2;
     std::size_t patience_ms = 10'000;  // of the survivor
     std::optional<std::size_t> at;
+    bool lists = false;
     std::string operation, canary;
 };
 
@@ -185,7 +188,7 @@ class Walk {
         }
         const std::size_t stride =
             wish_.points == 0 ? wish_.stride : std::max<std::size_t>(1, all.size() / wish_.points);
-        for (std::size_t k = 0; k < all.size(); k += stride) some.push_back(all[k]);
+        for (std::size_t k = wish_.first; k < all.size(); k += stride) some.push_back(all[k]);
         return some;
     }
 
@@ -235,6 +238,8 @@ int main(int argc, char** argv) {
     ndshare::soak::Wish wish;
     const std::map<std::string, std::function<void(const std::string&)>> options{
         {"stride", [&](const std::string& text) { wish.stride = std::stoul(text); }},
+        {"first", [&](const std::string& text) { wish.first = std::stoul(text); }},
+        {"list", [&](const std::string& text) { wish.lists = text == "1"; }},
         {"points", [&](const std::string& text) { wish.points = std::stoul(text); }},
         {"operation", [&](const std::string& text) { wish.operation = text; }},
         {"at", [&](const std::string& text) { wish.at = std::stoul(text); }},
@@ -252,6 +257,10 @@ int main(int argc, char** argv) {
                 return 2;
             }
             options.at(word.substr(0, equals))(word.substr(equals + 1));
+        }
+        if (wish.lists) {
+            for (const auto& one : ndshare::soak::step_operations()) std::puts(one.name);
+            return 0;
         }
         return ndshare::soak::run(wish);
     } catch (const std::exception& error) {
