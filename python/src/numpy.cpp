@@ -150,9 +150,9 @@ nb::object as_field(nb::handle value, const Spec& spec) {
         !PyArray_CanCastTypeTo(PyArray_DESCR(as_array(value)), wanted, NPY_SAME_KIND_CASTING)) {
         const std::string given = nb::cast<std::string>(
             nb::str(nb::handle(reinterpret_cast<PyObject*>(PyArray_DESCR(as_array(value))))));
-        throw nb::type_error(("got dtype " + given + ", expected " + to_string(spec) +
-                              "; convert it with astype()")
-                                 .c_str());
+        throw nb::type_error(
+            ("got dtype " + given + ", expected " + to_string(spec) + "; convert it with astype()")
+                .c_str());
     }
     Py_INCREF(wanted);
     const int order =
