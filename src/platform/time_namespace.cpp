@@ -4,13 +4,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
-#include <cinttypes>
-#include <cstdio>
-#include <cstring>
+#include <charconv>
+#include <string_view>
+#include <utility>
 
 namespace ndshare::platform {
 namespace {
+
+// The number after spaces, and what follows it.
+std::pair<std::int64_t, std::string_view> next_number(std::string_view text) noexcept {
+    text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
+    std::int64_t number = 0;
+    const char* end = std::from_chars(text.data(), text.data() + text.size(), number).ptr;
+    return {number, text.substr(static_cast<std::size_t>(end - text.data()))};
+}
 
 std::int64_t read_offset_ns() noexcept {
     // The file tells of children, which live elsewhere only between unshare() and their fork.
@@ -23,16 +32,15 @@ std::int64_t read_offset_ns() noexcept {
     const int fd = ::open("/proc/self/timens_offsets", O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0) return 0;
     char text[256];
-    const ssize_t count = ::read(fd, text, sizeof text - 1);
+    const ssize_t count = ::read(fd, text, sizeof text);
     ::close(fd);
     if (count <= 0) return 0;
-    text[count] = '\0';
-    const char* line = std::strstr(text, "monotonic");
-    std::int64_t seconds = 0, ns = 0;
-    if (line == nullptr ||
-        std::sscanf(line, "monotonic %" SCNd64 " %" SCNd64, &seconds, &ns) != 2) {
-        return 0;
-    }
+    const std::string_view lines(text, static_cast<std::size_t>(count));
+    constexpr std::string_view kKey = "monotonic";
+    const auto at = lines.find(kKey);
+    if (at == std::string_view::npos) return 0;
+    const auto [seconds, rest] = next_number(lines.substr(at + kKey.size()));
+    const std::int64_t ns = next_number(rest).first;
     return seconds * 1'000'000'000 + ns;
 }
 
