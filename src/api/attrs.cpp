@@ -2,7 +2,9 @@
 
 #include "api/build.h"
 #include "api/handle.h"
+#include "api/interrupt.h"
 #include "api/operation.h"
+#include "platform/fork_hooks.h"
 #include "sync/attrs_cell.h"
 
 namespace ndshare {
@@ -27,15 +29,18 @@ void update_attrs(Segment& segment, const std::function<std::string(std::string_
         local.release();
         throw;
     }
+    const unsigned forks = platform::fork_count();
     try {
         sync::AttrsCell cell(segment.control(), segment.ground());
         if (!cell.was_ever_set()) segment.reserve_attrs();
         const std::string old_text = cell.read();
         const std::string new_text = change(old_text.empty() ? "{}" : old_text);
+        require_not_forked(forks);
         require_attrs(new_text.empty() ? "empty" : new_text);
         cell.write(new_text);
     } catch (...) {
-        lock.release(owner);
+        // A child of change()'s holds nothing: the lock is its parent's.
+        if (platform::fork_count() == forks) lock.release(owner);
         local.release();
         throw;
     }

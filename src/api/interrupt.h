@@ -3,7 +3,11 @@
 
 namespace ndshare::api {
 
-// Calls what set_interrupt_check() installed; its exceptions pass.
+// Calls what set_interrupt_check() installed; its exceptions pass. Invalid: it forked and returned
+// in the child, which is another peer than the one whose wait this is.
 void check_interrupt();
+
+// Around any other code of the user's in the middle of an operation: require_not_forked(before).
+void require_not_forked(unsigned fork_count_before);
 
 }  // namespace ndshare::api

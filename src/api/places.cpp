@@ -98,18 +98,25 @@ void make_book(const Fd& user_folder, const std::string& name) {
     NDSHARE_FAULT_POINT("book.after_folder");
     auto folder = platform::open_folder(user_folder.get(), fresh);
     if (!folder) throw SystemError(ENOENT, "open " + fresh);
-    fill_new_book(*folder);
-    // Never empty: rename() over an empty folder would throw away the one that somebody else has
-    // just made, and works in.
-    (void)platform::open_or_make_file(folder->get(), kLockFile, 0600);
-    NDSHARE_FAULT_POINT("book.before_folder_rename");
-    if (!platform::rename_folder(user_folder.get(), fresh, name)) {
+    const auto discard = [&] {
         for (const auto& entry : platform::list_folder(folder->get())) {
             platform::remove_name(folder->get(), entry);
         }
         platform::remove_name(folder->get(), kLockFile);
         platform::remove_folder(user_folder.get(), fresh);
+    };
+    try {
+        fill_new_book(*folder);
+    } catch (...) {
+        // Mostly empty still; listing it may take what has just run out.
+        if (!platform::remove_folder(user_folder.get(), fresh)) discard();
+        throw;
     }
+    // Never empty: rename() over an empty folder would throw away the one that somebody else has
+    // just made, and works in.
+    (void)platform::open_or_make_file(folder->get(), kLockFile, 0600);
+    NDSHARE_FAULT_POINT("book.before_folder_rename");
+    if (!platform::rename_folder(user_folder.get(), fresh, name)) discard();
 }
 
 }  // namespace

@@ -42,7 +42,8 @@ Error publishing_already(const std::string& name, std::uint32_t pid) {
 // The stream's former memory: what it says to those who wait in it.
 void announce_replaced(const StreamMemory& memory) {
     auto& words = memory.control.words();
-    sync::Atomics::store_release(words.state, static_cast<std::uint32_t>(layout::kReplaced));
+    // SYNC(need-ring): before the look whether somebody polls.
+    sync::Atomics::store_seq_cst(words.state, static_cast<std::uint32_t>(layout::kReplaced));
     NDSHARE_FAULT_POINT_QUIET("publisher.after_state");
     sync::Ground::wake_all(words.latest);
     sync::Ground::wake_all(words.room);

@@ -14,6 +14,7 @@
 #include "platform/fork_hooks.h"
 #include "platform/memory.h"
 #include "platform/process.h"
+#include "platform/time_namespace.h"
 #include "sync/peer_rows.h"
 
 namespace ndshare::api {
@@ -46,6 +47,7 @@ struct ForkHandler {
     static void install() {
         static const bool once = [] {
             (void)platform::identity();
+            platform::look_at_time_namespace();  // a fork before was without the hooks
             platform::install_fork_hooks({&prepare, &parent, &child});
             std::atexit(&hand_over_all_names);
             return true;

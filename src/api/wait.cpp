@@ -11,6 +11,7 @@
 #include "api/subscriber.h"
 #include "base/check.h"
 #include "platform/bell_pipe.h"
+#include "platform/fork_hooks.h"
 #include "platform/futex.h"
 
 namespace ndshare {
@@ -25,8 +26,15 @@ void set_blocking_hooks(const BlockingHooks& hooks) noexcept {
 }
 
 namespace api {
+void require_not_forked(unsigned fork_count_before) {
+    if (platform::fork_count() == fork_count_before) return;
+    throw Invalid("this process was forked in the middle of it; do it again");
+}
+
 void check_interrupt() {
+    const unsigned forks = platform::fork_count();
     if (auto* check = g_interrupt_check.load()) check();
+    require_not_forked(forks);
 }
 }  // namespace api
 

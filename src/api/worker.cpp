@@ -33,7 +33,8 @@ struct Joined {
 // The service's former memory: what it says to those who wait in it.
 void announce_replaced(const ServiceMemory& memory) {
     auto& words = memory.control.words();
-    sync::Atomics::store_release(words.state, static_cast<std::uint32_t>(layout::kReplaced));
+    // SYNC(need-ring): before the look whether somebody polls.
+    sync::Atomics::store_seq_cst(words.state, static_cast<std::uint32_t>(layout::kReplaced));
     for (std::size_t slot = 0; slot < memory.control.slot_count(); ++slot) {
         sync::Ground::wake_all(memory.control.state(slot));
     }

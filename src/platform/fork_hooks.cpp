@@ -13,6 +13,7 @@ namespace {
 
 // Read and written by the one thread of a new child or before hooks are installed; else constant.
 volatile char* g_mark = nullptr;
+volatile unsigned g_fork_count = 0;
 
 }  // namespace
 
@@ -31,7 +32,10 @@ void install_fork_hooks(const ForkHooks& hooks) {
 
 void accept_fork() noexcept {
     if (g_mark != nullptr) *g_mark = 1;
+    g_fork_count = g_fork_count + 1;
 }
+
+unsigned fork_count() noexcept { return g_fork_count; }
 
 bool was_forked_raw() noexcept { return g_mark != nullptr && *g_mark == 0; }
 

@@ -18,4 +18,8 @@ void accept_fork() noexcept;
 // kernel empties in every child (MADV_WIPEONFORK, Linux 4.14).
 bool was_forked_raw() noexcept;
 
+// How many forks, each with the hooks, lie between this process and the one that installed them:
+// another number after a call of the user's code says that it returned in a child.
+unsigned fork_count() noexcept;
+
 }  // namespace ndshare::platform

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <charconv>
 #include <string_view>
 #include <utility>
@@ -21,7 +22,8 @@ std::pair<std::int64_t, std::string_view> next_number(std::string_view text) noe
     return {number, text.substr(static_cast<std::size_t>(end - text.data()))};
 }
 
-std::int64_t read_offset_ns() noexcept {
+// otherwise: what is taken where this process lacks a descriptor for the look.
+std::int64_t read_offset_ns(std::int64_t otherwise) noexcept {
     // The file tells of children, which live elsewhere only between unshare() and their fork.
     struct stat own{}, children{};
     if (::stat("/proc/self/ns/time", &own) != 0 ||
@@ -30,7 +32,7 @@ std::int64_t read_offset_ns() noexcept {
         return 0;
     }
     const int fd = ::open("/proc/self/timens_offsets", O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0) return 0;
+    if (fd < 0) return errno == EMFILE || errno == ENFILE ? otherwise : 0;
     char text[256];
     const ssize_t count = ::read(fd, text, sizeof text);
     ::close(fd);
@@ -45,12 +47,12 @@ std::int64_t read_offset_ns() noexcept {
 }
 
 // Changes only in a forked child while it has one thread.
-std::atomic<std::int64_t> g_offset_ns{read_offset_ns()};
+std::atomic<std::int64_t> g_offset_ns{read_offset_ns(0)};
 
 }  // namespace
 
 std::int64_t time_namespace_offset_ns() noexcept { return g_offset_ns.load(); }
 
-void look_at_time_namespace() noexcept { g_offset_ns.store(read_offset_ns()); }
+void look_at_time_namespace() noexcept { g_offset_ns.store(read_offset_ns(g_offset_ns.load())); }
 
 }  // namespace ndshare::platform

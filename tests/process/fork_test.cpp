@@ -90,6 +90,63 @@ TEST(Fork, a_write_begun_before_the_fork_belongs_to_the_parent_alone) {
     EXPECT_EQ(array.version(), 1U);
 }
 
+// What a signal handler of a Python program may do in the middle of an operation.
+pid_t g_forked = -1;
+
+TEST(Fork, a_child_made_in_a_wait_for_a_lock_never_takes_its_parent_s_place) {
+    FaultWorld world;
+    auto array = Array::create("forked", kSpec);
+    std::thread holder([&] {
+        auto write = array.write();
+        std::this_thread::sleep_for(300ms);
+        write->commit();
+    });
+    std::this_thread::sleep_for(50ms);
+    g_forked = -1;
+    const pid_t parent = getpid();
+    set_interrupt_check([] {
+        if (g_forked < 0) g_forked = fork();
+    });
+    int took = 0;  // 1: inside; 2: told that it was forked
+    try {
+        auto write = array.write(30s);
+        took = 1;
+        if (write && getpid() == parent) write->commit();
+    } catch (const Error&) {
+        took = 2;
+    }
+    if (getpid() != parent) _exit(took == 2 ? 0 : 1);
+    set_interrupt_check(nullptr);
+    holder.join();
+    EXPECT_EQ(took, 1);
+    ASSERT_GT(g_forked, 0);
+    EXPECT_EQ(wait_for(g_forked), 0);
+    set(array, 5);
+    EXPECT_EQ((array.view<const std::int64_t, 1>()(1)), 5);
+}
+
+TEST(Fork, a_child_made_while_attributes_change_leaves_the_change_to_its_parent) {
+    FaultWorld world;
+    auto array = Array::create("forked", kSpec);
+    const pid_t parent = getpid();
+    int took = 0;
+    pid_t child = -1;
+    try {
+        array.update_attrs([&](std::string_view) {
+            child = fork();
+            if (child > 0) std::this_thread::sleep_for(200ms);  // the child goes on first
+            return std::string(child > 0 ? "{\"a\": 1}" : "{\"b\": 2}");
+        });
+        took = 1;
+    } catch (const Error&) {
+        took = 2;
+    }
+    if (getpid() != parent) _exit(took == 2 ? 0 : 1);
+    EXPECT_EQ(took, 1);
+    EXPECT_EQ(wait_for(child), 0);
+    EXPECT_EQ(array.attrs_json(), "{\"a\": 1}");
+}
+
 TEST(Fork, three_hundred_parents_killed_at_random_leave_nothing_locked) {
     FaultWorld world;
     for (int round = 0; round < 300; ++round) {
