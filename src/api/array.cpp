@@ -19,6 +19,9 @@ using api::in_operation;
 using api::Segment;
 
 constexpr std::size_t kCopyPieceBytes = 256 << 10;
+// Who writes has one of its own, and so has who reads; as many on the way back. By measurement a
+// round trip is faster past the cache from 4 to 5 MiB on, which is where four stop fitting in.
+constexpr std::size_t kCopies = 4;
 
 // Different for readers that ask at the same time; equal ones would only share a turn.
 std::uint32_t make_nonce() {
@@ -29,9 +32,10 @@ std::uint32_t make_nonce() {
 }
 
 void copy_in_pieces(std::byte* out, const std::byte* in, std::size_t bytes, auto progress) {
+    const std::size_t all_bytes = bytes;
     while (bytes > 0) {
         const std::size_t piece = std::min(bytes, kCopyPieceBytes);
-        sync::racy_copy(out, in, piece);
+        sync::racy_copy(out, in, piece, all_bytes * kCopies);
         out += piece;
         in += piece;
         bytes -= piece;
@@ -293,7 +297,7 @@ void Array::assign_bytes(std::span<const std::byte> all, Timeout timeout) {
         if (!writing) {
             throw Error(Errc::timeout, "write", impl_->name, writer_text());
         }
-        sync::racy_copy(writing->bytes().data(), all.data(), all.size());
+        sync::racy_copy(writing->bytes().data(), all.data(), all.size(), all.size() * kCopies);
         writing->commit();
     });
 }

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstring>
 
+#include "platform/stream_copy.h"
+
 namespace ndshare::sync {
 
 #if defined(__SANITIZE_THREAD__)
@@ -25,5 +27,16 @@ __attribute__((noinline)) inline void racy_copy(std::byte* out, const std::byte*
     asm volatile("" ::: "memory");
 }
 #endif
+
+// A piece of working_set_bytes that are copied in turn: past the cache where they are larger.
+inline void racy_copy(std::byte* out, const std::byte* in, std::size_t bytes,
+                      [[maybe_unused]] std::size_t working_set_bytes) {
+#if defined(__SANITIZE_THREAD__)
+    racy_copy(out, in, bytes);
+#else
+    platform::stream_copy(out, in, bytes, working_set_bytes);
+    asm volatile("" ::: "memory");
+#endif
+}
 
 }  // namespace ndshare::sync
