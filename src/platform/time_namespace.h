@@ -7,9 +7,13 @@
 
 namespace ndshare::platform {
 
-// CLOCK_MONOTONIC here, less that of the machine. Read when the program starts.
+// CLOCK_MONOTONIC here, less that of the machine. Read when the program starts, so that no deadline
+// is made before it is known.
 std::int64_t time_namespace_offset_ns() noexcept;
-// In a forked child: its parent may have called unshare(CLONE_NEWTIME), which moves children only.
+// Reads it again: in a forked child, whose parent may have called unshare(CLONE_NEWTIME), which
+// moves children only, and with the first handle, as forks before that are not noticed. What it was
+// stays where no descriptor is free for the look. While the process has one thread, or nobody
+// compares.
 void look_at_time_namespace() noexcept;
 
 }  // namespace ndshare::platform
