@@ -1,7 +1,8 @@
 """One way to pass 480 bytes to another process, one message after the other, and lose none.
 
-The receiver ends with bytes of its own, whatever the way hands out; what came is compared after the
-clock has stopped.
+The receiver copies each into a row of an array of its own, as who fills a batch does: where a way
+hands out bytes, numpy.frombuffer() makes an array of them first ("-bytes": without, and the bytes
+are kept). What came is compared after the clock has stopped.
 """
 
 from __future__ import annotations
@@ -25,14 +26,20 @@ OPS_PER_SAMPLE = payload.SMALL_COUNT
 # As many at once where a way takes several.
 MANY = 16 * payload.SMALL_COUNT
 
-# The first side receives: the bytes of the next one, waited for; or of several, one after the
-# other. The second sends message k; or the messages from k on, and says how many.
-Receive = Callable[[], bytes]
+# The first side receives the next one, waited for; or several, as rows. The second sends message k;
+# or so many.
+Receive = Callable[[], Any]
 Send = Callable[[int], Any]
 Ends = Callable[[Side], AbstractContextManager[Callable[..., Any]]]
 
 _WORDS = payload.smalls()
 _BYTES: list[bytes] = [row.tobytes() for row in _WORDS]
+
+
+def _of_bytes(receive: Callable[[], Any]) -> Receive:
+    """The same, as an array."""
+    frombuffer, dtype = np.frombuffer, np.dtype(np.uint64)
+    return lambda: frombuffer(receive(), dtype)
 
 
 def _small(k: int) -> bytes:
@@ -51,7 +58,7 @@ def _ndshare(side: Side) -> Iterator[Callable[..., Any]]:
     if side.index == 0:
         with ndshare.Subscriber(side.name("stream")) as subscriber:
             get = subscriber.get
-            yield lambda: get().array.tobytes()
+            yield lambda: get().array
         return
     rows = list(_WORDS)
     with ndshare.Publisher(
@@ -108,7 +115,7 @@ def _iceoryx2(side: Side) -> Iterator[Callable[..., Any]]:
                     if sample is not None:
                         return ctypes.string_at(sample.payload_ptr, SMALL_NBYTES)
 
-            yield receive
+            yield _of_bytes(receive)
         else:
             send = peers.iceoryx2_send(peers.iceoryx2_publisher(service), SMALL_NBYTES)
             addresses = [row.ctypes.data for row in _WORDS]
@@ -120,7 +127,7 @@ def _iceoryx2(side: Side) -> Iterator[Callable[..., Any]]:
 
 
 @contextmanager
-def _kickmsg(side: Side) -> Iterator[Callable[..., Any]]:
+def _kickmsg_bytes(side: Side) -> Iterator[Callable[..., Any]]:
     import kickmsg
 
     depth = 256
@@ -151,6 +158,12 @@ def _kickmsg(side: Side) -> Iterator[Callable[..., Any]]:
         side.meet()
 
 
+@contextmanager
+def _kickmsg(side: Side) -> Iterator[Callable[..., Any]]:
+    with _kickmsg_bytes(side) as way:
+        yield way if side.index == 1 else _of_bytes(way)
+
+
 # ---- eclipse-zenoh -------------------------------------------------------------------------------
 
 
@@ -176,7 +189,7 @@ def _zenoh(side: Side) -> Iterator[Callable[..., Any]]:
                 side.name("small"), zenoh.handlers.FifoChannel(1024)
             )
             side.meet()
-            yield lambda: subscriber.recv().payload.to_bytes()
+            yield _of_bytes(lambda: subscriber.recv().payload.to_bytes())
         else:
             publisher = session.declare_publisher(
                 side.name("small"), congestion_control=zenoh.CongestionControl.BLOCK
@@ -199,7 +212,7 @@ def _zmq(side: Side) -> Iterator[Callable[..., Any]]:
         if side.index == 0:
             with context.socket(zmq.PULL) as pull:
                 pull.bind(address)
-                yield pull.recv
+                yield _of_bytes(pull.recv)
                 side.meet()
         else:
             with context.socket(zmq.PUSH) as push:
@@ -222,13 +235,13 @@ def _of_both(receive: Callable[..., Any], send: Callable[..., Any]) -> Ends:
 
 def _queue() -> Ends:
     queue: multiprocessing.Queue[bytes] = multiprocessing.Queue()
-    return _of_both(queue.get, lambda k: queue.put(_small(k)))
+    return _of_both(_of_bytes(queue.get), lambda k: queue.put(_small(k)))
 
 
 def _pipe() -> Ends:
     reader, writer = multiprocessing.Pipe(duplex=False)
     # Bytes, not pickles: the fastest that it offers.
-    return _of_both(reader.recv_bytes, lambda k: writer.send_bytes(_small(k)))
+    return _of_both(_of_bytes(reader.recv_bytes), lambda k: writer.send_bytes(_small(k)))
 
 
 def _faster_fifo_queue() -> Any:
@@ -239,16 +252,20 @@ def _faster_fifo_queue() -> Any:
 
 def _faster_fifo() -> Ends:
     queue = _faster_fifo_queue()
-    return _of_both(lambda: queue.get(timeout=10.0), lambda k: queue.put(_small(k), timeout=10.0))
+    return _of_both(
+        _of_bytes(lambda: queue.get(timeout=10.0)), lambda k: queue.put(_small(k), timeout=10.0)
+    )
 
 
 def _faster_fifo_many() -> Ends:
     queue = _faster_fifo_queue()
     batch = [_small(k) for k in range(MANY)]
-    return _of_both(
-        lambda most: queue.get_many(timeout=10.0, max_messages_to_get=most),
-        lambda count: queue.put_many(batch[:count], timeout=10.0),
-    )
+
+    def receive(most: int) -> Any:
+        chunk = queue.get_many(timeout=10.0, max_messages_to_get=most)
+        return np.frombuffer(b"".join(chunk), np.uint64).reshape(-1, SMALL_WORDS)
+
+    return _of_both(receive, lambda count: queue.put_many(batch[:count], timeout=10.0))
 
 
 WAYS: dict[str, Callable[[], Ends]] = {
@@ -256,6 +273,7 @@ WAYS: dict[str, Callable[[], Ends]] = {
     "ndshare-many": lambda: _ndshare_many,
     "iceoryx2": lambda: _iceoryx2,
     "kickmsg": lambda: _kickmsg,
+    "kickmsg-bytes": lambda: _kickmsg_bytes,
     "zenoh": lambda: _zenoh,
     "zmq": lambda: _zmq,
     "queue": _queue,
@@ -265,18 +283,23 @@ WAYS: dict[str, Callable[[], Ends]] = {
 }
 
 
+def _sent(count: int) -> Any:
+    return np.tile(_WORDS, (count // payload.SMALL_COUNT, 1))
+
+
 def rounded(count: int) -> int:
     """The next multiple of the number of payloads: every run begins with the first one."""
     return -(-count // payload.SMALL_COUNT) * payload.SMALL_COUNT
 
 
-def take(side: Side, receive: Receive) -> Findings:
+def take(side: Side, receive: Receive, as_bytes: bool) -> Findings:
     count = rounded(side.count)
-    received = [b""] * count
+    # Filled once: what is measured is no first touch of memory.
+    received: Any = [b""] * count if as_bytes else np.full((count, SMALL_WORDS), 1, np.uint64)
 
     def warm_up() -> None:
         for k in range(side.warm_up):
-            if receive() != _small(k):
+            if bytes(receive()) != _small(k):
                 raise ValueError("what was received is not what was sent")
 
     side.meet()
@@ -294,8 +317,8 @@ def take(side: Side, receive: Receive) -> Findings:
         samples[sample] = now_ns - last_ns
         last_ns = now_ns
     side.end()
-    wrong = sum(received[k] != _small(k) for k in range(count))
-    words = np.frombuffer(b"".join(received), np.uint64)
+    words = np.frombuffer(b"".join(received), np.uint64) if as_bytes else received
+    wrong = int(np.count_nonzero((words.reshape(count, -1) != _sent(count)).any(axis=1)))
     return findings(
         samples, side, ops_per_sample=OPS_PER_SAMPLE, checksum=payload.sum_of(words), wrong=wrong
     )
@@ -344,15 +367,12 @@ def take_many(side: Side, receive: Callable[[int], Any]) -> Findings:
     samples = run(count)
     mean_ns = (time.perf_counter_ns() - begin_ns) / count
     side.end()
-    words = np.concatenate(
-        [np.frombuffer(b"".join(map(bytes, chunk)), np.uint64) for chunk in received]
-    ).reshape(-1, SMALL_WORDS)
-    sent = np.tile(_WORDS, (count // payload.SMALL_COUNT, 1))
+    words = np.concatenate(received)
     return findings(
         samples,
         side,
         checksum=payload.sum_of(words),
-        wrong=int(np.count_nonzero((words != sent).any(axis=1))),
+        wrong=int(np.count_nonzero((words != _sent(count)).any(axis=1))),
     ) | {
         "ops": count,
         "mean_ns": mean_ns,
@@ -381,7 +401,9 @@ def main() -> None:
 
     def first(side: Side) -> Findings:
         with ends(side) as receive:
-            return take_many(side, receive) if many else take(side, receive)
+            if many:
+                return take_many(side, receive)
+            return take(side, receive, options.way.endswith("-bytes"))
 
     def second(side: Side) -> None:
         with ends(side) as send:

@@ -88,10 +88,11 @@ ROWS = (
     ),
     Row(
         name="stream-small-python",
-        question="Arrays of 480 bytes one way in Python; the receiver ends with bytes of its own",
+        question="Arrays of 480 bytes one way in Python; the receiver copies each into its own",
         contestants=(
             _python("ndshare", "ndshare", "ndshare"),
             *_PEERS,
+            _python("kickmsg, paced, bytes and no array", "kickmsg-bytes", "kickmsg"),
             _python("ndshare, many at once", "ndshare-many", "ndshare", (200_000, 1_024)),
             _python("faster-fifo, many at once", "faster-fifo-many", "faster_fifo"),
         ),
