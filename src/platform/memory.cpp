@@ -9,9 +9,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 
 #include "base/check.h"
 #include "base/fault.h"
+#include "platform/huge_pages.h"
 #include "platform/room.h"
 
 #ifndef MFD_NOEXEC_SEAL
@@ -21,7 +23,7 @@
 namespace ndshare::platform {
 namespace {
 
-constexpr std::uint64_t kReserveStepBytes = 2 << 20;
+constexpr std::uint64_t kReserveStepBytes = kHugePageBytes;
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
 int memfd(const std::string& name, unsigned flags) {
@@ -85,9 +87,12 @@ namespace {
 
 // REQUIRES: there was room for all of it a moment ago.
 void reserve_part(int fd, const Room& room, FilePart part) {
+    std::optional<HugePages> huge;
+    if (part.bytes >= kHugePageBytes) huge.emplace(fd);
     while (part.bytes > 0) {
         const std::uint64_t step = std::min(part.bytes, kReserveStepBytes);
         if (part.bytes > kReserveStepBytes) room.require(step);
+        if (step == kHugePageBytes) huge->try_take(fd, part.offset_bytes);
         NDSHARE_FAULT_POINT("memory.before_reserve_step");
         // fallocate, not posix_fallocate: glibc emulates that one by writing where it is missing.
         const int result = retry_on_signal([&] {

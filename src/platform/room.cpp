@@ -1,11 +1,9 @@
 #include "platform/room.h"
 
-#include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -15,7 +13,7 @@
 #include <optional>
 
 #include "base/check.h"
-#include "platform/fd.h"
+#include "platform/kernel_text.h"
 
 namespace ndshare::platform {
 namespace {
@@ -23,36 +21,8 @@ namespace {
 constexpr std::uint64_t kPageTableMarginBytes = 4 << 20;
 constexpr std::uint64_t kUnlimited = std::uint64_t{1} << 60;  // v1 says 2^63 - page for "none"
 
-// A small file of the kernel's, whole; "" when it cannot be read. Not by <fstream>: a creation
-// reads a dozen of them, and most of its time was spent there.
-std::string read_file(const std::string& path) {
-    std::string text;
-    const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-    if (!fd) {
-        const SystemError error(errno, "open " + path);
-        if (error.is_shortage()) throw error;  // else no memory at all would seem to be there
-        return text;
-    }
-    char part[4096];
-    for (;;) {
-        const ssize_t count = ::read(fd.get(), part, sizeof part);
-        if (count < 0 && errno == EINTR) continue;
-        if (count <= 0) break;
-        text.append(part, static_cast<std::size_t>(count));
-    }
-    return text;
-}
-
-// Takes the next word or line off the text.
-std::string_view take_until(std::string_view& text, char end) {
-    const std::size_t at = text.find(end);
-    const std::string_view part = text.substr(0, at);
-    text.remove_prefix(at == std::string_view::npos ? text.size() : at + 1);
-    return part;
-}
-
 std::optional<std::uint64_t> read_number(const std::string& path) {
-    const std::string text = read_file(path);
+    const std::string text = read_kernel_text(path);
     std::uint64_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error != std::errc()) return std::nullopt;  // absent, or the word "max"
@@ -80,7 +50,7 @@ struct Mount {
 
 std::vector<Mount> cgroup_mounts() {
     std::vector<Mount> mounts;
-    const std::string text = read_file("/proc/self/mountinfo");
+    const std::string text = read_kernel_text("/proc/self/mountinfo");
     std::string_view rest = text;
     while (!rest.empty()) {
         // id parent dev root point options [tags…] - type source super-options
@@ -98,13 +68,6 @@ std::vector<Mount> cgroup_mounts() {
         if (mount.type == "cgroup" || mount.type == "cgroup2") mounts.push_back(mount);
     }
     return mounts;
-}
-
-bool has_word(std::string_view list, std::string_view word) {
-    while (!list.empty()) {
-        if (take_until(list, ',') == word) return true;
-    }
-    return false;
 }
 
 bool is_folder(const std::string& path) {
@@ -131,7 +94,7 @@ Room::Room(int file) : file_(file) {
     // Which folders these are changes when the process is moved: then this text does.
     thread_local std::string known_text;
     thread_local std::vector<Group> known;
-    std::string text = read_file("/proc/self/cgroup");
+    std::string text = read_kernel_text("/proc/self/cgroup");
     const bool all_there = std::all_of(known.begin(), known.end(),
                                        [](const Group& group) { return is_folder(group.folder); });
     if (text != known_text || !all_there) {
@@ -179,7 +142,7 @@ std::vector<RoomLimit> Room::limits() const {
             const auto usage = read_number(
                 group.folder + (group.version_2 ? "/memory.current" : "/memory.usage_in_bytes"));
             if (!limit || !usage || *limit > kUnlimited) continue;
-            const std::string stat = read_file(group.folder + "/memory.stat");
+            const std::string stat = read_kernel_text(group.folder + "/memory.stat");
             const std::uint64_t reclaimable =
                 group.version_2 ? keyed(stat, "inactive_file") + keyed(stat, "slab_reclaimable")
                                 : keyed(stat, "total_inactive_file");
@@ -189,7 +152,7 @@ std::vector<RoomLimit> Room::limits() const {
                            *limit, less_margin(*limit > used ? *limit - used : 0)});
         }
         const std::uint64_t kib = 1024;
-        const std::string memory = read_file("/proc/meminfo");
+        const std::string memory = read_kernel_text("/proc/meminfo");
         out.push_back(
             {"memory of this machine (MemAvailable and free swap)",
              "end what uses memory, or add swap",

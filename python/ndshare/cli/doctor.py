@@ -41,6 +41,23 @@ def _dev_shm() -> Finding:
     return Finding("/dev/shm", "ok", f"{text}; kernel-held arrays are not limited by it")
 
 
+def _huge_pages() -> Finding:
+    """Of the memory that the kernel holds; a tmpfs has an option of its own."""
+    path = Path("/sys/kernel/mm/transparent_hugepage/shmem_enabled")
+    try:
+        words = path.read_text().split()
+    except OSError:
+        return Finding("huge pages", "ok", "not in this kernel")
+    mode = next((word.strip("[]") for word in words if word.startswith("[")), "unknown")
+    text = f"{mode} for shared memory"
+    if mode in ("never", "deny"):
+        text += (
+            f"; `echo advise > {path}`, as root, would give them to memory of 2 MiB and more, "
+            "which is made and filled several times faster then"
+        )
+    return Finding("huge pages", "ok", text)
+
+
 def _limits() -> list[Finding]:
     findings = []
     for limit in _core.places()["limits"]:
@@ -136,7 +153,8 @@ def _leftovers() -> list[Finding]:
 def doctor(json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
     """Explain this machine: memory limits, /dev/shm, systemd, descriptors, leftovers."""
     with one_line_errors():
-        findings = [_kernel(), _proc(), _dev_shm(), *_limits(), _open_files(), _remove_ipc()]
+        findings = [_kernel(), _proc(), _dev_shm(), *_limits(), _huge_pages()]
+        findings += [_open_files(), _remove_ipc()]
         findings += _leftovers()
         if json:
             print_json([asdict(finding) for finding in findings])
