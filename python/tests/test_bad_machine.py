@@ -65,6 +65,73 @@ def test_without_proc_persistent_files_are_the_way_that_is_named(
 
 
 @needs_mounts
+def test_streams_and_services_without_proc_say_so_or_are_persistent(
+    peer: PeerMaker, tmp_path: Path
+) -> None:
+    other = peer(prefix=mounted("mount -t tmpfs none /proc"), env={"NDSHARE_ROOT": str(tmp_path)})
+    work = "ndshare.Worker('noproc', {'x': (2, 'f4')}, {'y': (2, 'f4')}"
+    for call in (
+        "ndshare.Publisher('noproc', 2, 'f4')",
+        "ndshare.Subscriber('noproc').get(timeout=0.1)",
+        "ndshare.Subscriber('noproc').get_many(3, timeout=0.1)",
+        f"{work})",
+        "ndshare.Client('noproc').submit([1, 2], timeout=0.1)",
+    ):
+        with pytest.raises(PeerError, match=r"PermissionError: .*/proc.*persistent=True"):
+            other.do(call)
+    other.do(
+        f"""
+        p = ndshare.Publisher('noproc', 2, 'f4', persistent=True)
+        s = ndshare.Subscriber('noproc')
+        p.put([1, 2])
+        frame = s.get(timeout=5)
+        assert frame.ref.get().array.tolist() == [1, 2]
+        s.close(), frame.close(), p.close(), ndshare.unlink('noproc')
+        w = {work}, persistent=True)
+        call = ndshare.Client('noproc').submit([1, 2], timeout=5)
+        w.get(timeout=5).reply([[3, 4]])
+        assert call.result(timeout=5).tolist() == [3, 4]
+        w.close(), ndshare.unlink('noproc')
+        """
+    )
+
+
+@needs_root
+@needs_mounts
+def test_processes_of_one_user_find_each_other_where_proc_hides_those_of_others(
+    peer: PeerMaker, shared_base: Path
+) -> None:
+    hide = mounted("mount -t proc -o hidepid=2 proc /proc")
+    env = {"NDSHARE_DIR": str(shared_base)}
+    holder, other, stranger = (peer(prefix=hide, env=env) for _ in range(3))
+    for one, user in ((holder, STRANGER), (other, STRANGER), (stranger, STRANGER + 1)):
+        one.do(become(user))
+        assert not one.get("os.path.exists('/proc/1')"), "nothing is hidden"
+    holder.do(
+        """
+        a = ndshare.create('seen', data=[1])
+        p = ndshare.Publisher('stream', 2, 'f4')
+        w = ndshare.Worker('service', {'x': (2, 'f4')}, {'y': (2, 'f4')})
+        """
+    )
+    other.do(
+        """
+        assert ndshare.open('seen')[0] == 1
+        s = ndshare.Subscriber('stream')
+        call = ndshare.Client('service').submit([1, 2], timeout=5)
+        """
+    )
+    holder.do("p.put([5, 6]); w.get(timeout=5).reply([[3, 4]])")
+    assert other.get("s.get(timeout=5).array.tolist()") == [5, 6]
+    assert other.get("call.result(timeout=5).tolist()") == [3, 4]
+    listed = other.get("sorted(one.name for one in ndshare.ls())")
+    assert listed == ["seen", "service", "stream"]
+    with pytest.raises(PeerError) as failure:
+        stranger.do("ndshare.open('seen')")
+    assert failure.value.kind == "NotFound"
+
+
+@needs_mounts
 def test_a_read_only_file_system_refuses_names_and_files(peer: PeerMaker, tmp_path: Path) -> None:
     place = tmp_path / "place"
     place.mkdir()

@@ -180,6 +180,7 @@ Call Client::loan(Timeout timeout) {
                 seat = impl_->seat();
                 if (!seat.memory) {
                     if (patience.over()) {
+                        api::require_proc();  // else it may be there and not to be seen
                         throw Error(Errc::no_worker, "call", *impl_->name,
                                     "there is no such service: no worker has begun it yet");
                     }

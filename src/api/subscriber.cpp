@@ -343,6 +343,8 @@ Subscriber::Impl::Step Subscriber::Impl::wait_for_news(sync::Patience& patience)
         patience.ask_whether_to_go_on();
         now = step(true);
     }
+    // Else it may be there and not to be seen.
+    if (now.news == News::nothing && !now.memory) api::require_proc();
     if (has_poll_.load(std::memory_order_relaxed)) {
         try {
             refresh_bell();
