@@ -111,7 +111,8 @@ def _proc() -> Finding:
         return Finding("/proc", "problem", "not mounted; names of kernel-held arrays need it")
     if Path("/proc/self").resolve().name != str(os.getpid()):
         return Finding("/proc", "problem", "shows another pid namespace; mount one of its own")
-    if "hidepid" in next((m for m in Path("/proc/mounts").open() if " /proc proc " in m), ""):
+    mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if " /proc " in line]
+    if mounts and "hidepid=" in mounts[-1]:
         text = "hides other users' processes (hidepid): share with them by persistent=True, group="
         return Finding("/proc", "note", text)
     return Finding("/proc", "ok", "mounted, of this pid namespace")
