@@ -33,7 +33,7 @@ export CCACHE_DIR ?= $(CURDIR)/build/ccache
 help:
 	@echo "make demo          a real model in its own process, on a real video"
 	@echo "make test          all C++ and Python tests, sanitizers, installation"
-	@echo "make lint          formatters, linters, types"
+	@echo "make lint          formatters, linters, types (TIDY=--deep: minutes of static analysis)"
 	@echo "make bench         measures against the raw limits and the peers (ROUNDS=5)"
 	@echo "make soak          random kills, stops and forks under load (MINUTES=10 SEED=)"
 	@echo "make soak-steps    kill -9 at every instruction of every operation (SOAK='--points 100')"
@@ -193,7 +193,7 @@ lint: build/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	cmake --preset dev >/dev/null
-	$(BIN)/python tools/clang_tidy.py build/dev src
+	$(BIN)/python tools/clang_tidy.py build/dev src $(TIDY)
 
 format: build/.dev
 	$(BIN)/clang-format -i $(CPP_FILES)

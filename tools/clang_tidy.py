@@ -1,7 +1,12 @@
-"""Runs clang-tidy over the compiled sources of some folders, two at a time; exits 1 on findings."""
+"""Runs clang-tidy over the compiled sources of some folders, two at a time; exits 1 on findings.
+
+The static analyzer takes nine tenths of the time. It looks no deeper than into one function and the
+small ones that it calls, unless told --deep: seven times longer, for a release.
+"""
 
 from __future__ import annotations
 
+import argparse
 import concurrent.futures
 import json
 import os
@@ -9,12 +14,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+SHALLOW = [
+    f"--extra-arg={word}" for word in ("-Xclang", "-analyzer-config", "-Xclang", "mode=shallow")
+]
 
-def check(build: str, source: str) -> str:
+
+def check(build: str, source: str, deep: bool) -> str:
     """The findings of one source, empty when there are none."""
     tool = Path(sys.executable).parent / "clang-tidy"
+    more = [] if deep else SHALLOW
     result = subprocess.run(
-        [str(tool), "-p", build, "--quiet", "--warnings-as-errors=*", source],
+        [str(tool), "-p", build, "--quiet", "--warnings-as-errors=*", *more, source],
         capture_output=True,
         text=True,
         check=False,
@@ -23,8 +33,12 @@ def check(build: str, source: str) -> str:
 
 
 def main() -> int:
-    """Usage: clang_tidy.py BUILD_FOLDER SOURCE_FOLDER..."""
-    build, folders = sys.argv[1], [Path(folder).resolve() for folder in sys.argv[2:]]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("build", help="folder with compile_commands.json")
+    parser.add_argument("folders", nargs="+", metavar="folder", help="of sources, or a source")
+    parser.add_argument("--deep", action="store_true", help="the whole of the static analyzer")
+    options = parser.parse_args()
+    build, folders = options.build, [Path(folder).resolve() for folder in options.folders]
     commands = json.loads((Path(build) / "compile_commands.json").read_text())
     sources = sorted(
         {
@@ -34,7 +48,9 @@ def main() -> int:
         }
     )
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        findings = [text for text in pool.map(lambda s: check(build, s), sources) if text]
+        findings = [
+            text for text in pool.map(lambda s: check(build, s, options.deep), sources) if text
+        ]
     print("\n".join(findings), end="")
     print(f"clang-tidy: {len(sources)} files, {len(findings)} with findings")
     return 1 if findings else 0

@@ -112,8 +112,8 @@ void scan_descriptors(std::string_view prefix, const DescriptorVisit& visit) {
             std::uint32_t fd = 0;
             if (!parse_number(entry->d_name, fd)) continue;
             std::array<char, PATH_MAX> target;
-            const auto n =
-                ::readlinkat(dirfd(descriptors.get()), entry->d_name, target.data(), target.size());
+            const std::string link = folder + "/fd/" + entry->d_name;
+            const auto n = ::readlink(link.c_str(), target.data(), target.size());
             if (n <= 0) continue;
             const std::string_view text(target.data(), static_cast<std::size_t>(n));
             if (text.substr(0, prefix.size()) != prefix) continue;
