@@ -175,7 +175,7 @@ void EndLease::unpin(std::size_t slot) noexcept {
     std::unique_lock<ForkMutex> lock;
     if (kind_ == layout::kEndRefs) {
         lock = std::unique_lock(refs_mutex_);
-        if (--refs_[slot] > 0) return;
+        if (--refs_[slot].count > 0) return;
         refs_.erase(slot);
     }
     memory_->ring().unpin(index_, slot);
@@ -187,14 +187,16 @@ Ring::Exact EndLease::take_exactly(std::uint64_t seq, Ring::Place& place) {
     Ring ring = memory_->ring();
     std::size_t slot = 0;
     if (ring.where(seq, slot) && refs_.contains(slot)) {
-        // Pinned already, perhaps for another frame: the bit must not be touched.
-        if (!ring.is_there(slot, seq)) return Ring::Exact::gone;
+        // Pinned already, perhaps for another frame: the bit must not be touched. The slot's word
+        // is not asked: a claimer may have made it BUSY, until it sees the pin or dies.
+        if (refs_[slot].seq != seq) return Ring::Exact::gone;
         place = {slot, seq};
     } else if (const auto exact = ring.take_exactly(index_, seq, place);
                exact != Ring::Exact::frame) {
         return exact;
     }
-    ++refs_[place.slot];
+    refs_[place.slot].seq = seq;
+    ++refs_[place.slot].count;
     return Ring::Exact::frame;
 }
 

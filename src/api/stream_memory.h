@@ -110,7 +110,11 @@ class EndLease final : public ForkPart, public FrameOrigin {
     std::size_t index_ = 0, child_index_ = 0;
     std::uint64_t owner_ = 0, child_owner_ = 0;
     ForkMutex refs_mutex_;
-    std::map<std::size_t, std::size_t> refs_;  // how often each slot was taken; kind refs only
+    struct Taken {
+        std::uint64_t seq = 0;
+        std::size_t count = 0;
+    };
+    std::map<std::size_t, Taken> refs_;  // by slot; kind refs only
 };
 
 // Attaches what a name leads to. nullptr: it has just gone. Errors: Invalid (it is no stream).

@@ -27,7 +27,8 @@ class Sleepers {
     }
     // Whoever raised the flag sleeps on an older word than the one that comes, and gets its wake.
     bool take() noexcept {
-        return ground_.load_seq_cst(flag_) != 0 &&
+        // Relaxed: anybody() sees what is missed here.
+        return ground_.load_relaxed(flag_) != 0 &&
                ground_.exchange_seq_cst(flag_, std::uint32_t{0}) != 0;
     }
     // SYNC(need-wake): if the sleeper's flag is not seen here, it sees the changed word.

@@ -51,12 +51,13 @@ class SlotRing {
         const std::uint64_t newest = latest();
         const std::uint64_t oldest = seq_of(newest) - (control_.slot_count() - 1);
         Asked soft(memory, false);
-        // SYNC(history): usually every slot has one of the last frames.
-        const std::uint64_t entry = ground_.load_acquire(control_.ring(oldest));
-        if (leads_to(entry, oldest) && slot_in_range(entry)) {
+        // Usually every slot has one of the last frames. Relaxed, both: a guess, and what the CAS
+        // of the word has to find.
+        const std::uint64_t entry = ground_.load_relaxed(control_.ring(oldest));
+        if (slot_in_range(entry)) {
             Claim claim{slot_of(entry)};
             platform::fetch_for_writing(&control_.slot(claim.slot));  // for look and CAS
-            const std::uint64_t word = ground_.load_acquire(control_.slot(claim.slot).word);
+            const std::uint64_t word = ground_.load_relaxed(control_.slot(claim.slot).word);
             if (word == published_word(oldest) && try_claim(me, block, word, soft, claim)) {
                 return claim;
             }
@@ -169,20 +170,20 @@ class SlotRing {
     // A cheap look for spinning: may the frame after cursor be there? It reads one line that
     // changes with the frames, and leaves the line of `latest` to its publishers.
     bool has_next(std::uint64_t cursor) const {
-        const std::uint64_t place = ground_.load_acquire(control_.ring(cursor + 1));
+        // Relaxed: whoever takes the frame looks again.
+        const std::uint64_t place = ground_.load_relaxed(control_.ring(cursor + 1));
         return leads_to(place, cursor + 1);
     }
 
     // Exactly this frame, pinned. REQUIRES: seq is near those in use.
     enum class Exact { frame, not_yet, gone };
     Exact take_exactly(std::size_t end, std::uint64_t seq, Place& place) {
+        // Before the look at the slots: what comes after it is not called gone.
+        if (seq_distance(seq_of(latest()), seq & kSeqMask) < 0) return Exact::not_yet;
         std::size_t slot = 0;
-        if (find(seq, slot) && pin(end, slot, seq)) {
-            place = {slot, seq};
-            return Exact::frame;
-        }
-        const std::uint64_t newest = latest();
-        return seq_distance(seq_of(newest), seq & kSeqMask) < 0 ? Exact::not_yet : Exact::gone;
+        if (!find(seq, slot) || !pin_patiently(end, slot, seq)) return Exact::gone;
+        place = {slot, seq};
+        return Exact::frame;
     }
 
     // Where a newcomer begins: the number before the oldest frame from which on none is missing.
@@ -194,13 +195,11 @@ class SlotRing {
         // nobody takes its slot; an older look could begin before a frame that is gone already.
         const std::uint64_t newest = ground_.load_seq_cst(control_.words().latest);
         std::uint64_t seq = full_seq(seq_of(newest), anchor());
-        if (!has_slot(newest)) return seq;
         std::size_t slot = 0;
-        for (std::uint64_t k = 0; k < control_.ring_count(); ++k, --seq) {
-            // SYNC(cursor): after our end says that it joins, so that a slot that was made BUSY
-            // before is seen to be.
-            if (!find(seq, slot) || !shows(ground_.load_seq_cst(control_.slot(slot).word), seq))
-                break;
+        // SYNC(cursor): after our end says that it joins, so that a slot that was made BUSY before
+        // is seen to be. It ends, as each slot shows one number.
+        while (find(seq, slot) && shows(ground_.load_seq_cst(control_.slot(slot).word), seq)) {
+            --seq;
         }
         return seq;
     }
@@ -366,7 +365,7 @@ class SlotRing {
                     best_word = word;
                 }
             }
-            if (!best || (unread && block)) return claim;
+            if (!best || unread) return claim;
             Claim attempt{*best};
             if (try_claim(me, block, best_word, asked, attempt)) return attempt;
             claim = attempt;
@@ -487,8 +486,9 @@ class SlotRing {
     bool pin_patiently(std::size_t end, std::size_t slot, std::uint64_t seq) {
         for (std::size_t look = 0; look < kBusyLooks; ++look) {
             if (pin(end, slot, seq)) return true;
-            const std::uint64_t word = ground_.load_acquire(control_.slot(slot).word);
-            if (kind_of(word) != SlotKind::busy || seq_of(word) != (seq & kSeqMask)) return false;
+            // Relaxed: BUSY, or back by now: the next pin tells.
+            const std::uint64_t word = ground_.load_relaxed(control_.slot(slot).word);
+            if (seq_of(word) != (seq & kSeqMask)) return false;
         }
         return false;
     }

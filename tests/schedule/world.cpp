@@ -168,6 +168,12 @@ void World::kill(Process& victim) {
     next.life = victim.life + 1;
 }
 
+void World::die() {
+    kill(*current_);
+    go_on_with_next();
+    std::abort();  // nobody comes back into a killed process
+}
+
 void World::end_due_sleeps() {
     if (plan_.slices != Slices::by_clock) return;
     for (Process& p : processes_) {
@@ -245,6 +251,7 @@ void World::end_step(const char* verb, const void* word, std::uint64_t value,
                      std::uint64_t result) {
     if (choices_->wants_states()) current_->observed = mixed(current_->observed, result + 1);
     if (tracing_) lines_.push_back({steps_, current_->number, verb, word, value, result});
+    last_word_ = word;
     if (step_look_) step_look_();
 }
 

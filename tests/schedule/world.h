@@ -121,6 +121,11 @@ class World {
     bool holder_lives(std::uint64_t owner) const;
     std::uint64_t last(const auto& word) { return Memory::last(&word, sizeof word); }
     const std::deque<Process>& processes() const { return processes_; }
+    const Process& current() const { return *current_; }
+    // Of the last operation; nullptr: it was on none.
+    const void* last_word() const { return last_word_; }
+    // The process that runs is killed here, whatever the plan says.
+    [[noreturn]] void die();
 
     // ---- for the ground -------------------------------------------------------------------------
     std::uint64_t load(const void* word, std::size_t bytes, Order order);
@@ -173,6 +178,7 @@ class World {
     Process* current_ = nullptr;
     Plan plan_;
     Choices* choices_ = nullptr;
+    const void* last_word_ = nullptr;
     std::uint64_t steps_ = 0;
     std::int64_t skipped_ns_ = 0;  // in which everybody slept
     int kill_count_ = 0;

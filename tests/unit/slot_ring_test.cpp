@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include "support/control_memory.h"
 #include "support/plain_ground.h"
 
@@ -99,6 +101,93 @@ TEST_F(OneRing, gives_exactly_the_frame_that_is_asked_for) {
     EXPECT_EQ(ring.take_exactly(end, 6, place), Ring::Exact::gone);
 }
 
+TEST_F(OneRing, hands_out_no_frame_that_was_not_committed) {
+    publish_many(6);
+    const std::size_t end = ends.take(reader, layout::kEndRefs);
+    const auto is_ready_in_slot_0 = [&](std::uint64_t seq) {
+        ground.store_relaxed(control.slot(0).word, owned_word(SlotKind::ready, publisher, seq));
+    };
+    is_ready_in_slot_0(7);
+    EXPECT_EQ(ring.take_exactly(end, 7, place), Ring::Exact::not_yet);
+    // It lost its number to another one's frame, which went through the history and is gone.
+    ground.store_relaxed(control.slot(0).word, std::uint64_t{0});
+    publish_many(14);
+    is_ready_in_slot_0(1);
+    EXPECT_EQ(ring.take_exactly(end, 1, place), Ring::Exact::gone);
+    std::uint64_t cursor = 0, lost = 0;
+    EXPECT_EQ(ring.take_next(end, cursor, lost, place), Ring::Outcome::frame);
+    EXPECT_GT(place.seq, 16U);
+    EXPECT_EQ(lost + 1, place.seq);
+}
+
+TEST_F(OneRing, gives_the_next_frame_that_is_left_and_counts_what_is_gone) {
+    const std::size_t end = ends.take(reader, layout::kEndInOrder);
+    std::uint64_t cursor = 0, lost = 0;
+    EXPECT_EQ(ring.take_next(end, cursor, lost, place), Ring::Outcome::nothing);
+    const auto next_is = [&](std::uint64_t seq, std::uint64_t lost_by_now) {
+        ASSERT_EQ(ring.take_next(end, cursor, lost, place), Ring::Outcome::frame);
+        EXPECT_EQ(place.seq, seq);
+        EXPECT_EQ(cursor, seq);
+        EXPECT_EQ(lost, lost_by_now);
+        ring.unpin(end, place.slot);
+    };
+    publish_many(10);
+    next_is(7, 6);
+    next_is(8, 6);
+    publish_many(40);  // more than the history has
+    next_is(47, 44);
+    for (const std::uint64_t seq : {48, 49, 50}) next_is(seq, 44);
+    EXPECT_EQ(ring.take_next(end, cursor, lost, place), Ring::Outcome::nothing);
+    EXPECT_EQ(cursor, 50U);
+    EXPECT_EQ(lost, 44U);
+}
+
+TEST_F(OneRing, without_a_frame_has_nothing_to_lose) {
+    ground.store_relaxed(control.words().latest, std::uint64_t{1000} << kSeqShift);
+    std::uint64_t cursor = 900, lost = 0;
+    EXPECT_EQ(ring.take_next(0, cursor, lost, place), Ring::Outcome::nothing);
+    EXPECT_EQ(cursor, 900U);
+    EXPECT_EQ(lost, 0U);
+}
+
+TEST_F(OneRing, copies_nothing_that_is_gone) {
+    publish_many(4);
+    std::size_t slot = 0;
+    ASSERT_TRUE(ring.where(2, slot));
+    ground.store_relaxed(control.slot(slot).word, owned_word(SlotKind::busy, publisher, 2));
+    std::uint64_t cursor = 1, lost = 0;
+    std::vector<std::uint64_t> copied;
+    const auto copy = [&](const Ring::Place& from) { copied.push_back(from.seq); };
+    EXPECT_EQ(ring.copy_next(cursor, lost, copy), Ring::Outcome::frame);
+    EXPECT_EQ(copied, std::vector<std::uint64_t>{3});
+    EXPECT_EQ(lost, 1U);
+}
+
+TEST_F(OneRing, keeps_its_order_where_numbers_are_beyond_half_of_their_range) {
+    const std::uint64_t begin = (std::uint64_t{1} << 47) + 5;
+    ground.store_relaxed(control.words().latest, begin << kSeqShift);
+    ground.store_relaxed(control.words().seq_anchor, begin);
+    const std::size_t end = ends.take(reader, layout::kEndInOrder);
+    set_cursor(end, begin + 100);
+    for (std::uint64_t seq = begin + 1; seq < begin + 6; ++seq) {
+        EXPECT_EQ(publish(true), seq);
+        std::size_t slot = 0;
+        EXPECT_TRUE(ring.where(seq - (seq > begin + 1 ? 1 : 0), slot));
+    }
+    // The oldest is pinned: the claim looks for another one.
+    ASSERT_EQ(ring.take_exactly(end, begin + 2, place), Ring::Exact::frame);
+    EXPECT_EQ(publish(true), begin + 6);
+    EXPECT_EQ(word(place.slot), published_word(begin + 2));
+}
+
+TEST_F(OneRing, does_not_put_an_older_frame_over_a_newer_one_in_its_history) {
+    publish_many(4);
+    const std::uint64_t newer = place_word(20, 2);  // of one who came round meanwhile
+    ground.store_relaxed(control.ring(4), newer);
+    publish_many(1);
+    EXPECT_EQ(ground.load_relaxed(control.ring(4)), newer);
+}
+
 TEST_F(OneRing, lets_newcomers_begin_before_the_oldest_of_an_unbroken_row) {
     ground.store_relaxed(control.words().seq_anchor, std::uint64_t{0});
     EXPECT_EQ(ring.before_oldest(), 0U);
@@ -183,6 +272,53 @@ TEST_F(OneRing, goes_round_a_pinned_frame_and_names_who_pins_when_all_are) {
     EXPECT_EQ(ground.asked, 0);
 }
 
+TEST_F(OneRing, asks_the_kernel_once_about_each_end_and_only_when_told) {
+    publish_many(4);
+    const std::size_t end = ends.take(reader, layout::kEndRefs);
+    for (const std::uint64_t seq : {1, 2, 3}) {
+        ASSERT_EQ(ring.take_exactly(end, seq, place), Ring::Exact::frame);
+    }
+    ClaimMemory fresh;
+    (void)fresh.is_time_to_ask();
+    ground.asked = 0;
+    for (int k = 0; k < 40; ++k) EXPECT_FALSE(ring.claim(publisher, false, false, fresh));
+    EXPECT_EQ(ground.asked, 0);
+    EXPECT_FALSE(ring.claim(publisher, false, true, fresh));
+    EXPECT_EQ(ground.asked, 1);
+}
+
+TEST_F(OneRing, finds_what_the_dead_left_also_where_slots_are_to_be_had) {
+    publish_many(4);
+    const std::uint64_t dead = owner_word(5, 0);
+    ground.dead = {dead};
+    std::size_t slot = 0;
+    ASSERT_TRUE(ring.where(1, slot));
+    ground.store_relaxed(control.slot(slot).word, owned_word(SlotKind::busy, dead, 1));
+    publish_many(17);
+    EXPECT_EQ(kind_of(word(slot)), SlotKind::published);
+}
+
+TEST_F(OneRing, does_not_wait_for_an_end_that_nobody_has) {
+    publish_many(4);
+    const std::size_t end = ends.take(reader, layout::kEndInOrder);
+    known.add(end, owner_word(6, 0));  // who had it before
+    ground.store_relaxed(control.end(end).owner, std::uint64_t{0});
+    EXPECT_TRUE(ring.claim(publisher, true, false, known));
+}
+
+TEST_F(OneRing, looks_at_pins_twice_for_sixty_four_claims_after_one) {
+    known.met_pin();
+    publish_many(63);
+    EXPECT_TRUE(known.expects_pins());
+    publish_many(1);
+    EXPECT_FALSE(known.expects_pins());
+}
+
+TEST_F(OneRing, in_block_has_its_free_slots_for_everybody) {
+    (void)ends.take(reader, layout::kEndJoining);
+    EXPECT_EQ(publish(true), 1U);
+}
+
 TEST_F(OneRing, in_block_waits_for_every_reader_in_order) {
     const std::size_t first = ends.take(reader, layout::kEndInOrder);
     const std::size_t second = ends.take(reader, layout::kEndInOrder);
@@ -233,6 +369,7 @@ TEST_F(OneRing, resolves_what_a_dead_publisher_left) {
     const auto left = [&](std::size_t slot, std::uint64_t what) {
         ground.store_relaxed(control.slot(slot).word, what);
         ClaimMemory fresh;
+        (void)fresh.is_time_to_ask();  // so that the claim asks once, and uses what it finds
         return ring.claim(publisher, false, true, fresh);
     };
     ground.dead = {dead};
@@ -270,6 +407,29 @@ TEST_F(OneRing, keeps_a_frame_when_the_kernel_cannot_be_asked) {
     }
 }
 
+TEST_F(OneRing, puts_a_frame_back_when_the_kernel_cannot_be_asked_about_a_newcomer) {
+    const std::size_t end = ends.take(reader, layout::kEndInOrder);
+    publish_many(4);
+    set_cursor(end, 4);
+    std::size_t oldest = 0;
+    ASSERT_TRUE(ring.where(1, oldest));
+    ground.store_relaxed(control.ring(1), std::uint64_t{0});  // it looks at all slots
+    ClaimMemory fresh;
+    int asked = 0;
+    ground.when_asked = [&] {
+        if (++asked > 1) throw SystemError(EIO, "fcntl");
+        // While it asks about the first one: too late for this look, in time for the one after it.
+        layout::End& other = control.end(end + 1);
+        ground.store_relaxed(other.owner, owner_word(4, 0));
+        ground.store_relaxed(other.kind, layout::kEndJoining);
+        ground.store_relaxed(control.words().end_high_water, static_cast<std::uint32_t>(end + 2));
+        ends.announce();
+    };
+    EXPECT_THROW((void)ring.claim(publisher, true, true, fresh), SystemError);
+    EXPECT_EQ(asked, 2);
+    EXPECT_EQ(word(oldest), published_word(1));
+}
+
 TEST_F(OneRing, tells_of_room_when_it_puts_a_frame_back) {
     (void)ends.take(reader, layout::kEndInOrder);
     publish_many(4);
@@ -278,6 +438,7 @@ TEST_F(OneRing, tells_of_room_when_it_puts_a_frame_back) {
     EXPECT_FALSE(ring.claim(publisher, true, false, fresh));
     (void)ends.take(reader, layout::kEndRefs);
     ASSERT_EQ(ring.take_exactly(1, 1, place), Ring::Exact::frame);
+    (void)ground.woke(&control.words().room);
     ends.need_room();
     EXPECT_TRUE(ring.claim(publisher, false, false, fresh));  // 1 was BUSY for a moment
     EXPECT_TRUE(ground.woke(&control.words().room));
@@ -294,6 +455,14 @@ TEST_F(OneRing, with_places_that_are_none_is_corrupt) {
     ground.store_relaxed(control.words().latest, place_word(5, 0));
     EXPECT_THROW((void)ring.take_latest(0, cursor, place), CorruptBytes);
     EXPECT_EQ(pins(0), 0U);
+    // Also where what lies behind the slots looks like one.
+    auto& behind = control.slot(kSlots).word;
+    ground.store_relaxed(behind, published_word(5));
+    ground.store_relaxed(control.words().latest, place_word(5, kSlots));
+    EXPECT_THROW((void)ring.take_latest(1, cursor, place), CorruptBytes);
+    ground.store_relaxed(behind, published_word(2));
+    EXPECT_NE(ring.claim(publisher, false, false, known).slot, kSlots);
+    EXPECT_EQ(ground.load_relaxed(behind), published_word(2));
 }
 
 }  // namespace

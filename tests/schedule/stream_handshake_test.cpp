@@ -1,0 +1,462 @@
+// The handshakes of a stream's ring, one small world each: the words as they are a moment before,
+// those who meet, and what neither may miss under weak memory.
+#include "schedule/explore.h"
+#include "schedule/stage.h"
+#include "schedule/stream_model.h"
+
+namespace ndshare::schedule {
+namespace {
+
+constexpr std::uint64_t kBegin = 1000;
+const Plan kOnlyWakes{.slices = Slices::never, .weak_memory = true};
+
+// A ring as it is in the middle of things.
+class Ring {
+ public:
+    Ring(World& world, std::size_t slots)
+        : world_(world),
+          control_(world.control().base(), slots),
+          state_(std::make_shared<State>()) {
+        world.set_initial(control_.words().seq_anchor, kBegin);
+    }
+    const layout::StreamControl& control() const { return control_; }
+    layout::Word64& word(std::size_t slot) const { return control_.slot(slot).word; }
+    layout::Word64& latest() const { return control_.words().latest; }
+    std::uint64_t last_latest() const { return world_.last(latest()); }
+
+    // ---- before the run -------------------------------------------------------------------------
+    // The frame is the newest.
+    void has_newest(std::uint64_t seq, std::size_t slot) {
+        has(seq, slot);
+        world_.set_initial(latest(), sync::place_word(seq, slot));
+    }
+    void has(std::uint64_t seq, std::size_t slot) {
+        world_.set_initial(word(slot), sync::published_word(seq));
+        world_.set_initial(control_.ring(seq), sync::place_word(seq, slot));
+    }
+    void has_none() { world_.set_initial(latest(), kBegin << sync::kSeqShift); }
+    // The row's first process is filling the slot.
+    void is_filled_by(std::size_t row, std::size_t slot) {
+        world_.set_initial(word(slot),
+                           sync::owned_word(sync::SlotKind::busy, sync::owner_word(row, 1), 0));
+    }
+    void has_end(std::size_t row, std::uint64_t cursor, std::uint64_t pins) {
+        layout::End& end = control_.end(state_->ends);
+        world_.set_initial(end.owner, sync::owner_word(row, 1));
+        world_.set_initial(end.kind, layout::kEndInOrder);
+        world_.set_initial(end.cursor, cursor);
+        world_.set_initial(end.pins[0], pins);
+        world_.set_initial(control_.words().end_high_water, ++state_->ends);
+    }
+
+    // ---- what the test knows, and no word says --------------------------------------------------
+    void say(int moment) const { state_->moment = std::max(state_->moment, moment); }
+    bool is(int moment) const { return state_->moment >= moment; }
+    void pause_until(int moment) const {
+        while (!is(moment)) world_.pause();
+    }
+
+ private:
+    struct State {
+        std::uint32_t ends = 0;
+        int moment = 0;
+    };
+    World& world_;
+    layout::StreamControl control_;
+    std::shared_ptr<State> state_;
+};
+
+// One process at the ring.
+struct Hand {
+    Hand(World& world, const Ring& of, Process& process)
+        : who(process),
+          ground(world, process.row),
+          control(of.control()),
+          ring(control, ground),
+          ends(control, ground),
+          gate(world, process) {}
+
+    // As claim_waiting does, from the moment on at which it says that it waits.
+    template <class BeforeIt>
+    void wait_for_slot(bool ask, BeforeIt before_it) {
+        for (;;) {
+            const std::uint32_t room = ends.room();
+            before_it();
+            ends.need_room();
+            if (ring.claim(who.owner, true, ask, memory)) return;
+            ground.sleep(control.words().room, room, platform::kForeverNs);
+        }
+    }
+
+    Process& who;
+    SimGround ground;
+    layout::StreamControl control;
+    sync::SlotRing<SimGround> ring;
+    sync::Ends<SimGround> ends;
+    Gate<SimGround> gate;
+    sync::ClaimMemory memory;
+    sync::SlotRing<SimGround>::Place place;
+    std::uint64_t lost = 0;
+};
+
+// ---- room ---------------------------------------------------------------------------------------
+
+enum Moment { kWaiterLooks = 1, kTold = 2 };
+
+// The waiter is about to say that it waits when somebody makes room, and looks whether one waits.
+void waiter(World& world, const Ring& ring, std::size_t row, bool ask, bool expects_pins) {
+    world.spawn({.name = "waiter", .row = row}, [&world, ring, ask, expects_pins](Process& who) {
+        Hand hand(world, ring, who);
+        if (expects_pins) hand.memory.met_pin();
+        hand.wait_for_slot(ask, [&] {
+            ring.say(kWaiterLooks);
+            ring.pause_until(kTold);
+        });
+        hand.gate.open();
+    });
+}
+
+TEST(StreamRoom, an_unpin_is_seen_or_told) {
+    const auto setup = [](World& world) {
+        Ring ring(world, 2);
+        ring.has(kBegin + 1, 0);
+        ring.has_newest(kBegin + 2, 1);
+        ring.has_end(1, kBegin + 1, sync::bit_of(0));
+        waiter(world, ring, 0, false, true);
+        world.spawn({.name = "reader", .row = 1}, [&world, ring](Process& who) {
+            Hand hand(world, ring, who);
+            ring.pause_until(kWaiterLooks);
+            hand.ring.unpin(0, 0);
+            hand.ends.tell_room();
+            ring.say(kTold);
+            hand.gate.pass();
+        });
+    };
+    EXPECT_TRUE(holds(explore(kOnlyWakes, 10000, setup)));
+}
+
+TEST(StreamRoom, a_cursor_comes_with_its_unpin) {
+    const auto setup = [](World& world) {
+        Ring ring(world, 2);
+        ring.has(kBegin + 1, 0);
+        ring.has_newest(kBegin + 2, 1);
+        ring.has_end(1, kBegin, sync::bit_of(0));
+        waiter(world, ring, 0, true, false);
+        world.spawn({.name = "reader", .row = 1}, [&world, ring](Process& who) {
+            Hand hand(world, ring, who);
+            ring.pause_until(kWaiterLooks);
+            hand.ground.store_release(hand.control.end(0).cursor, kBegin + 1);
+            hand.ring.unpin(0, 0);
+            hand.ends.tell_room();
+            ring.say(kTold);
+            hand.gate.pass();
+        });
+    };
+    EXPECT_TRUE(holds(explore(kOnlyWakes, 40000, setup)));
+}
+
+// Its publisher is overtaken at READY: by `overtaken_at`, when somebody else puts it in the
+// history.
+Setup overtaken(bool after_its_look_at_the_history) {
+    return [=](World& world) {
+        Ring ring(world, 2);
+        ring.has_none();
+        ring.is_filled_by(0, 0);
+        ring.is_filled_by(1, 1);
+        enum { kCommitted = 1, kOvertaken, kLooked };
+        const std::uint64_t place = sync::place_word(kBegin + 1, 0);
+        Stage stage(world);
+        const void* word =
+            after_its_look_at_the_history ? &ring.control().ring(kBegin + 1) : &ring.latest();
+        stage.hold(
+            0, word,
+            [ring, place] {
+                if (ring.last_latest() != place) return false;
+                ring.say(kCommitted);
+                return true;
+            },
+            [ring] { return ring.is(kOvertaken); });
+        world.spawn({.name = "first", .row = 0}, [&world, ring](Process& who) {
+            Hand hand(world, ring, who);
+            (void)hand.ring.publish(who.owner, 0);
+            hand.ends.tell_room();
+            ring.say(kLooked);
+            hand.gate.pass();
+        });
+        world.spawn({.name = "second", .row = 1}, [&world, ring](Process& who) {
+            Hand hand(world, ring, who);
+            ring.pause_until(kCommitted);
+            (void)hand.ring.publish(who.owner, 1);
+            ring.say(kOvertaken);
+            hand.wait_for_slot(false, [&] { ring.pause_until(kLooked); });
+            hand.gate.open();
+        });
+    };
+}
+TEST(StreamRoom, a_publisher_that_was_overtaken_shows_its_frame_or_tells) {
+    EXPECT_TRUE(holds(explore(kOnlyWakes, 10000, overtaken(false))));
+}
+TEST(StreamRoom, a_publisher_that_was_overtaken_at_the_history_shows_its_frame_or_tells) {
+    EXPECT_TRUE(holds(explore(kOnlyWakes, 10000, overtaken(true))));
+}
+
+TEST(StreamRoom, who_finds_a_frame_in_the_history_sees_that_it_is_published) {
+    const auto setup = [](World& world) {
+        Ring ring(world, 3);
+        ring.has_newest(kBegin + 1, 2);
+        ring.has_end(2, kBegin + 9, sync::bit_of(2));  // stays
+        ring.is_filled_by(0, 0);
+        ring.is_filled_by(1, 1);
+        world.spawn({.name = "first", .row = 0}, [&world, ring](Process& who) {
+            Hand hand(world, ring, who);
+            (void)hand.ring.publish(who.owner, 0);
+            hand.ends.tell_room();
+            ring.say(kTold);
+            hand.gate.pass();
+        });
+        world.spawn({.name = "second", .row = 1}, [&world, ring](Process& who) {
+            Hand hand(world, ring, who);
+            hand.memory.met_pin();
+            ring.pause_until(kTold);
+            (void)hand.ring.publish(who.owner, 1);
+            // The end in row 2 has read all: only its pin is in the way.
+            hand.wait_for_slot(false, [] {});
+            hand.gate.open();
+        });
+        world.spawn({.name = "reader", .row = 2},
+                    [&world, ring](Process& who) { Hand(world, ring, who).gate.pass(); });
+    };
+    EXPECT_TRUE(holds(explore(kOnlyWakes, 10000, setup)));
+}
+
+TEST(StreamRoom, a_slot_that_is_put_back_is_seen_or_told) {
+    const auto setup = [](World& world) {
+        Ring ring(world, 2);
+        ring.has(kBegin + 1, 0);
+        ring.has_newest(kBegin + 2, 1);
+        ring.has_end(2, kBegin + 1, sync::bit_of(0));
+        waiter(world, ring, 0, false, true);
+        enum { kPutBack = kWaiterLooks, kUnpinned = kTold };
+        auto is_put_back = std::make_shared<bool>(false);
+        world.spawn({.name = "other", .row = 1}, [&world, ring, is_put_back](Process& who) {
+            Hand hand(world, ring, who);
+            world.require(!hand.ring.claim(who.owner, true, false, hand.memory),
+                          "a pinned slot was claimed");
+            *is_put_back = true;
+            hand.gate.pass();
+        });
+        world.spawn({.name = "reader", .row = 2}, [&world, ring, is_put_back](Process& who) {
+            Hand hand(world, ring, who);
+            while (!*is_put_back || !ring.is(kWaiterLooks)) world.pause();
+            hand.ring.unpin(0, 0);
+            hand.ends.tell_room();
+            ring.say(kTold);
+            hand.gate.pass();
+        });
+    };
+    EXPECT_TRUE(holds(explore(kOnlyWakes, 10000, setup)));
+}
+
+// ---- latest -------------------------------------------------------------------------------------
+
+// As arm_bell and ring_armed do: the pipe is a word of its own, so that nothing but the bell wakes.
+template <class Change>
+Setup bell(Change change) {
+    return [=](World& world) {
+        Ring ring(world, 2);
+        ring.has_newest(kBegin + 1, 1);
+        ring.is_filled_by(0, 0);
+        world.spawn({.name = "ringer", .row = 0}, [&world, ring, change](Process& who) {
+            Hand hand(world, ring, who);
+            auto& need_ring = hand.control.words().need_ring;
+            change(hand);
+            if (hand.ground.load_seq_cst(need_ring) == 0) return;
+            hand.ground.exchange_seq_cst(need_ring, 0);
+            hand.ground.store_seq_cst(world.scratch(1), 1);
+            hand.ground.wake_all(world.scratch(1));
+        });
+        world.spawn({.name = "poller", .row = 1}, [&world, ring](Process& who) {
+            Hand hand(world, ring, who);
+            const std::uint64_t seen = sync::place_word(kBegin + 1, 1);
+            hand.ground.store_seq_cst(hand.control.words().need_ring, 1);
+            hand.ground.fence_seq_cst();
+            if (hand.ring.latest() != seen) return;
+            hand.ground.sleep(world.scratch(1), 0, platform::kForeverNs);
+        });
+    };
+}
+TEST(StreamBell, a_frame_rings_or_is_seen) {
+    EXPECT_TRUE(holds(explore(
+        kOnlyWakes, 10000, bell([](Hand& hand) { (void)hand.ring.publish(hand.who.owner, 0); }))));
+}
+TEST(StreamBell, the_end_rings_or_is_seen) {
+    EXPECT_TRUE(holds(explore(kOnlyWakes, 5000, bell([](Hand& hand) { hand.ring.end(); }))));
+}
+
+TEST(StreamEnd, comes_though_frames_come_at_the_same_time) {
+    const auto setup = [](World& world) {
+        Ring ring(world, 2);
+        ring.has_none();
+        for (std::size_t row = 0; row < 2; ++row) {
+            ring.is_filled_by(row, row);
+            world.spawn({.name = "publisher", .row = row}, [&world, ring, row](Process& who) {
+                (void)Hand(world, ring, who).ring.publish(who.owner, row);
+            });
+        }
+        world.spawn({.name = "ender", .row = 2}, [&world, ring](Process& who) {
+            Hand(world, ring, who).ring.end();
+            world.require(sync::is_ended(ring.last_latest()), "the stream goes on after its end");
+        });
+    };
+    EXPECT_TRUE(holds(explore(kOnlyWakes, 3000, setup)));
+}
+
+// ---- slot-word, history -------------------------------------------------------------------------
+
+TEST(StreamFrames, that_are_there_are_never_called_gone) {
+    const auto setup = [](World& world) {
+        Ring ring(world, 2);
+        ring.has_none();
+        ring.is_filled_by(0, 0);
+        world.spawn({.name = "publisher", .row = 0}, [&world, ring](Process& who) {
+            (void)Hand(world, ring, who).ring.publish(who.owner, 0);
+        });
+        world.spawn({.name = "reader", .row = 1}, [&world, ring](Process& who) {
+            Hand hand(world, ring, who);
+            for (int look = 0; look < 6; ++look) {
+                const auto found = hand.ring.take_exactly(0, kBegin + 1, hand.place);
+                world.require(found != sync::SlotRing<SimGround>::Exact::gone,
+                              "a frame that is there is called gone");
+            }
+        });
+    };
+    EXPECT_TRUE(holds(explore(kOnlyWakes, 40000, setup)));
+}
+
+// The frame is somebody's, whom a claimer meets after BUSY: it puts it back while the reader looks.
+template <class Take>
+Setup frame_that_is_put_back(Take take) {
+    return [=](World& world) {
+        Ring ring(world, 2);
+        ring.has(kBegin + 1, 0);
+        ring.has_newest(kBegin + 2, 1);
+        ring.has_end(2, kBegin + 1, sync::bit_of(0));
+        ring.has_end(1, kBegin, 0);
+        auto looks = std::make_shared<int>(0);
+        const auto is_busy = [&world, ring] {
+            return sync::kind_of(world.last(ring.word(0))) == sync::SlotKind::busy;
+        };
+        Stage stage(world);
+        stage.hold(0, &ring.word(0), is_busy, [looks] { return *looks == 3; });
+        stage.hold(
+            1, &ring.word(0), [looks] { return ++*looks == 3; }, [is_busy] { return !is_busy(); });
+        world.spawn({.name = "claimer", .row = 0}, [&world, ring](Process& who) {
+            Hand hand(world, ring, who);
+            (void)hand.ring.claim(who.owner, false, false, hand.memory);
+        });
+        world.spawn({.name = "reader", .row = 1}, [&world, ring, is_busy, take](Process& who) {
+            Hand hand(world, ring, who);
+            while (!is_busy()) world.pause();
+            world.require(take(hand), "a frame that is put back is lost");
+        });
+        world.spawn({.name = "pinner", .row = 2},
+                    [&world, ring](Process& who) { (void)Hand(world, ring, who); });
+    };
+}
+TEST(StreamFrames, are_not_lost_to_a_claimer_that_puts_them_back) {
+    const auto setup = frame_that_is_put_back([](Hand& hand) {
+        std::uint64_t cursor = kBegin;
+        (void)hand.ring.take_next(1, cursor, hand.lost, hand.place);
+        return hand.lost == 0;
+    });
+    EXPECT_TRUE(holds(explore({.slices = Slices::never}, 300, setup)));
+}
+TEST(StreamFrames, that_are_held_are_found_while_a_claimer_puts_them_back) {
+    const auto setup = frame_that_is_put_back([](Hand& hand) {
+        return hand.ring.take_exactly(1, kBegin + 1, hand.place) ==
+               sync::SlotRing<SimGround>::Exact::frame;
+    });
+    EXPECT_TRUE(holds(explore({.slices = Slices::never}, 300, setup)));
+}
+
+// A publisher dies behind its commit, and its row is taken by the next: that the former is dead
+// says the epoch, and with it comes what it did.
+TEST(StreamRecovery, sees_the_commit_of_whom_the_epoch_calls_dead) {
+    const auto setup = [](World& world) {
+        Ring ring(world, 2);
+        ring.has_none();
+        ring.is_filled_by(0, 0);
+        ring.is_filled_by(1, 1);
+        enum { kRecovererLooked = 1, kReborn };
+        const std::uint64_t place = sync::place_word(kBegin + 1, 0);
+        auto looks = std::make_shared<int>(0);
+        Stage stage(world);
+        stage.once(
+            0, &ring.latest(), [ring, place] { return ring.last_latest() == place; },
+            [&world] { world.die(); });
+        stage.hold(
+            1, &ring.latest(),
+            [ring, looks] {
+                if (++*looks < 2) return false;
+                ring.say(kRecovererLooked);
+                return true;
+            },
+            [ring] { return ring.is(kReborn); });
+        world.spawn({.name = "publisher", .row = 0, .lives = 2}, [&world, ring](Process& who) {
+            Hand hand(world, ring, who);
+            ring.pause_until(kRecovererLooked);
+            if (who.life == 0) (void)hand.ring.publish(who.owner, 0);
+            ring.say(kReborn);
+            hand.gate.pass();
+        });
+        world.spawn({.name = "recoverer", .row = 1}, [&world, ring](Process& who) {
+            Hand hand(world, ring, who);
+            (void)hand.ring.claim(who.owner, false, true, hand.memory);
+            hand.gate.open();
+        });
+        world.at_end([&world, ring, place] {
+            world.require(ring.last_latest() == place, "the publisher did not commit");
+            world.require(sync::shows(world.last(ring.word(0)), kBegin + 1),
+                          "a frame that was published is gone");
+        });
+    };
+    EXPECT_TRUE(holds(explore(kOnlyWakes, 3000, setup)));
+}
+
+// ---- cursor, joins ------------------------------------------------------------------------------
+
+// A newcomer that reads nothing, and a publisher that goes on as long as it may.
+TEST(StreamNewcomer, keeps_every_frame_from_where_it_begins) {
+    const auto setup = [](World& world) {
+        Ring ring(world, 2);
+        ring.has(kBegin + 1, 0);
+        ring.has_newest(kBegin + 2, 1);
+        world.spawn({.name = "publisher", .row = 0}, [&world, ring](Process& who) {
+            Hand hand(world, ring, who);
+            for (int k = 0; k < 4; ++k) {
+                const auto claim = hand.ring.claim(who.owner, true, false, hand.memory);
+                if (claim) (void)hand.ring.publish(who.owner, claim.slot);
+            }
+        });
+        auto began = std::make_shared<std::uint64_t>(0);
+        world.spawn({.name = "newcomer", .row = 1}, [&world, ring, began](Process& who) {
+            Hand hand(world, ring, who);
+            const std::size_t end = hand.ends.take(who.owner, layout::kEndJoining);
+            *began = hand.ring.before_oldest();
+            hand.ground.store_seq_cst(hand.control.end(end).cursor, *began);
+            hand.ground.store_seq_cst(hand.control.end(end).kind, layout::kEndInOrder);
+        });
+        world.at_end([&world, ring, began] {
+            const std::uint64_t newest = sync::seq_of(ring.last_latest());
+            for (std::uint64_t seq = *began + 1; seq <= newest; ++seq) {
+                world.require(sync::shows(world.last(ring.word(0)), seq) ||
+                                  sync::shows(world.last(ring.word(1)), seq),
+                              "a frame after the newcomer's beginning is gone");
+            }
+        });
+    };
+    EXPECT_TRUE(holds(explore({.slices = Slices::never, .weak_memory = true}, 40000, setup)));
+}
+
+}  // namespace
+}  // namespace ndshare::schedule
