@@ -51,6 +51,22 @@ TEST(Client, the_share_of_a_killed_client_comes_back_to_the_others) {
     close(ready[1]);
 }
 
+TEST(FrameRef, finds_a_frame_that_this_process_holds_whoever_died_over_its_slot) {
+    FaultWorld world;
+    Publisher publisher("s", {.shape = {64}, .dtype = "u8", .slots = 4, .shared = true});
+    Subscriber subscriber("s");
+    const std::vector<std::uint64_t> values(64, 7);
+    for (int k = 0; k < 4; ++k) publisher.put_bytes(std::as_bytes(std::span(values)));
+    const FrameRef ref = subscriber.get(5s)->ref();
+    const Frame held = ref.get_or_throw();
+    // It wants the oldest slot, and does not live to see that it is pinned.
+    const auto ended = world.run("publish", "s", "slot_ring.after_busy:kill:1");
+    ASSERT_TRUE(ended.killed) << ended.output;
+    const auto again = ref.get();
+    ASSERT_TRUE(again);
+    EXPECT_EQ((again->view<const std::uint64_t, 1>()(63)), 7U);
+}
+
 TEST(Create, adopting_goes_on_with_the_new_memory_when_the_name_is_replaced_meanwhile) {
     FaultWorld world;
     const Spec spec{.shape = {1}, .dtype = "u8"};

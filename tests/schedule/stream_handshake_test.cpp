@@ -13,11 +13,11 @@ const Plan kOnlyWakes{.slices = Slices::never, .weak_memory = true};
 // A ring as it is in the middle of things.
 class Ring {
  public:
-    Ring(World& world, std::size_t slots)
+    Ring(World& world, std::size_t slots, std::uint64_t begin = kBegin)
         : world_(world),
           control_(world.control().base(), slots),
           state_(std::make_shared<State>()) {
-        world.set_initial(control_.words().seq_anchor, kBegin);
+        world.set_initial(control_.words().seq_anchor, begin);
     }
     const layout::StreamControl& control() const { return control_; }
     layout::Word64& word(std::size_t slot) const { return control_.slot(slot).word; }
@@ -200,33 +200,41 @@ TEST(StreamRoom, a_publisher_that_was_overtaken_at_the_history_shows_its_frame_o
     EXPECT_TRUE(holds(explore(kOnlyWakes, 10000, overtaken(true))));
 }
 
-TEST(StreamRoom, who_finds_a_frame_in_the_history_sees_that_it_is_published) {
+TEST(StreamRoom, who_commits_on_top_of_a_frame_shows_that_it_is_published) {
     const auto setup = [](World& world) {
         Ring ring(world, 3);
         ring.has_newest(kBegin + 1, 2);
-        ring.has_end(2, kBegin + 9, sync::bit_of(2));  // stays
+        ring.has_end(3, kBegin + 9, sync::bit_of(2));  // stays
         ring.is_filled_by(0, 0);
         ring.is_filled_by(1, 1);
+        enum { kFirstLooked = 1, kSecondLooked };
         world.spawn({.name = "first", .row = 0}, [&world, ring](Process& who) {
             Hand hand(world, ring, who);
             (void)hand.ring.publish(who.owner, 0);
             hand.ends.tell_room();
-            ring.say(kTold);
+            ring.say(kFirstLooked);
             hand.gate.pass();
         });
         world.spawn({.name = "second", .row = 1}, [&world, ring](Process& who) {
             Hand hand(world, ring, who);
-            hand.memory.met_pin();
-            ring.pause_until(kTold);
+            ring.pause_until(kFirstLooked);
             (void)hand.ring.publish(who.owner, 1);
-            // The end in row 2 has read all: only its pin is in the way.
+            hand.ends.tell_room();
+            ring.say(kSecondLooked);
+            hand.gate.pass();
+        });
+        world.spawn({.name = "third", .row = 2}, [&world, ring](Process& who) {
+            Hand hand(world, ring, who);
+            hand.memory.met_pin();
+            ring.pause_until(kSecondLooked);
+            // Only the first one's slot can be had.
             hand.wait_for_slot(false, [] {});
             hand.gate.open();
         });
-        world.spawn({.name = "reader", .row = 2},
+        world.spawn({.name = "reader", .row = 3},
                     [&world, ring](Process& who) { Hand(world, ring, who).gate.pass(); });
     };
-    EXPECT_TRUE(holds(explore(kOnlyWakes, 10000, setup)));
+    EXPECT_TRUE(holds(explore(kOnlyWakes, 20000, setup)));
 }
 
 TEST(StreamRoom, a_slot_that_is_put_back_is_seen_or_told) {
@@ -317,11 +325,13 @@ TEST(StreamFrames, that_are_there_are_never_called_gone) {
     const auto setup = [](World& world) {
         Ring ring(world, 2);
         ring.has_none();
-        ring.is_filled_by(0, 0);
-        world.spawn({.name = "publisher", .row = 0}, [&world, ring](Process& who) {
-            (void)Hand(world, ring, who).ring.publish(who.owner, 0);
-        });
-        world.spawn({.name = "reader", .row = 1}, [&world, ring](Process& who) {
+        for (std::size_t row = 0; row < 2; ++row) {
+            ring.is_filled_by(row, row);
+            world.spawn({.name = "publisher", .row = row}, [&world, ring, row](Process& who) {
+                (void)Hand(world, ring, who).ring.publish(who.owner, row);
+            });
+        }
+        world.spawn({.name = "reader", .row = 2}, [&world, ring](Process& who) {
             Hand hand(world, ring, who);
             for (int look = 0; look < 6; ++look) {
                 const auto found = hand.ring.take_exactly(0, kBegin + 1, hand.place);
@@ -426,11 +436,11 @@ TEST(StreamRecovery, sees_the_commit_of_whom_the_epoch_calls_dead) {
 // ---- cursor, joins ------------------------------------------------------------------------------
 
 // A newcomer that reads nothing, and a publisher that goes on as long as it may.
-TEST(StreamNewcomer, keeps_every_frame_from_where_it_begins) {
-    const auto setup = [](World& world) {
-        Ring ring(world, 2);
-        ring.has(kBegin + 1, 0);
-        ring.has_newest(kBegin + 2, 1);
+Setup newcomer(std::uint64_t begin) {
+    return [begin](World& world) {
+        Ring ring(world, 2, begin);
+        ring.has(begin + 1, 0);
+        ring.has_newest(begin + 2, 1);
         world.spawn({.name = "publisher", .row = 0}, [&world, ring](Process& who) {
             Hand hand(world, ring, who);
             for (int k = 0; k < 4; ++k) {
@@ -455,7 +465,13 @@ TEST(StreamNewcomer, keeps_every_frame_from_where_it_begins) {
             }
         });
     };
-    EXPECT_TRUE(holds(explore({.slices = Slices::never, .weak_memory = true}, 40000, setup)));
+}
+TEST(StreamNewcomer, keeps_every_frame_from_where_it_begins) {
+    EXPECT_TRUE(holds(explore(kOnlyWakes, 40000, newcomer(kBegin))));
+}
+// There a cursor that is not set yet is no small one.
+TEST(StreamNewcomer, keeps_every_frame_where_numbers_are_beyond_half_of_their_range) {
+    EXPECT_TRUE(holds(explore(kOnlyWakes, 20000, newcomer((std::uint64_t{1} << 47) + kBegin))));
 }
 
 }  // namespace
