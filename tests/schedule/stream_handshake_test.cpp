@@ -453,7 +453,8 @@ Setup newcomer(std::uint64_t begin) {
             Hand hand(world, ring, who);
             const std::size_t end = hand.ends.take(who.owner, layout::kEndJoining);
             *began = hand.ring.before_oldest();
-            hand.ground.store_seq_cst(hand.control.end(end).cursor, *began);
+            // As EndLease::set_cursor: it comes with the kind.
+            hand.ground.store_release(hand.control.end(end).cursor, *began);
             hand.ground.store_seq_cst(hand.control.end(end).kind, layout::kEndInOrder);
         });
         world.at_end([&world, ring, began] {
