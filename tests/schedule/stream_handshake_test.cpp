@@ -1,112 +1,24 @@
 // The handshakes of a stream's ring, one small world each: the words as they are a moment before,
 // those who meet, and what neither may miss under weak memory.
 #include "schedule/explore.h"
+#include "schedule/ring_model.h"
 #include "schedule/stage.h"
-#include "schedule/stream_model.h"
 
 namespace ndshare::schedule {
 namespace {
 
-constexpr std::uint64_t kBegin = 1000;
 const Plan kOnlyWakes{.slices = Slices::never, .weak_memory = true};
-
-// A ring as it is in the middle of things.
-class Ring {
- public:
-    Ring(World& world, std::size_t slots, std::uint64_t begin = kBegin)
-        : world_(world),
-          control_(world.control().base(), slots),
-          state_(std::make_shared<State>()) {
-        world.set_initial(control_.words().seq_anchor, begin);
-    }
-    const layout::StreamControl& control() const { return control_; }
-    layout::Word64& word(std::size_t slot) const { return control_.slot(slot).word; }
-    layout::Word64& latest() const { return control_.words().latest; }
-    std::uint64_t last_latest() const { return world_.last(latest()); }
-
-    // ---- before the run -------------------------------------------------------------------------
-    // The frame is the newest.
-    void has_newest(std::uint64_t seq, std::size_t slot) {
-        has(seq, slot);
-        world_.set_initial(latest(), sync::place_word(seq, slot));
-    }
-    void has(std::uint64_t seq, std::size_t slot) {
-        world_.set_initial(word(slot), sync::published_word(seq));
-        world_.set_initial(control_.ring(seq), sync::place_word(seq, slot));
-    }
-    void has_none() { world_.set_initial(latest(), kBegin << sync::kSeqShift); }
-    // The row's first process is filling the slot.
-    void is_filled_by(std::size_t row, std::size_t slot) {
-        world_.set_initial(word(slot),
-                           sync::owned_word(sync::SlotKind::busy, sync::owner_word(row, 1), 0));
-    }
-    void has_end(std::size_t row, std::uint64_t cursor, std::uint64_t pins) {
-        layout::End& end = control_.end(state_->ends);
-        world_.set_initial(end.owner, sync::owner_word(row, 1));
-        world_.set_initial(end.kind, layout::kEndInOrder);
-        world_.set_initial(end.cursor, cursor);
-        world_.set_initial(end.pins[0], pins);
-        world_.set_initial(control_.words().end_high_water, ++state_->ends);
-    }
-
-    // ---- what the test knows, and no word says --------------------------------------------------
-    void say(int moment) const { state_->moment = std::max(state_->moment, moment); }
-    bool is(int moment) const { return state_->moment >= moment; }
-    void pause_until(int moment) const {
-        while (!is(moment)) world_.pause();
-    }
-
- private:
-    struct State {
-        std::uint32_t ends = 0;
-        int moment = 0;
-    };
-    World& world_;
-    layout::StreamControl control_;
-    std::shared_ptr<State> state_;
-};
-
-// One process at the ring.
-struct Hand {
-    Hand(World& world, const Ring& of, Process& process)
-        : who(process),
-          ground(world, process.row),
-          control(of.control()),
-          ring(control, ground),
-          ends(control, ground),
-          gate(world, process) {}
-
-    // As claim_waiting does, from the moment on at which it says that it waits.
-    template <class BeforeIt>
-    void wait_for_slot(bool ask, BeforeIt before_it) {
-        for (;;) {
-            const std::uint32_t room = ends.room();
-            before_it();
-            ends.need_room();
-            if (ring.claim(who.owner, true, ask, memory)) return;
-            ground.sleep(control.words().room, room, platform::kForeverNs);
-        }
-    }
-
-    Process& who;
-    SimGround ground;
-    layout::StreamControl control;
-    sync::SlotRing<SimGround> ring;
-    sync::Ends<SimGround> ends;
-    Gate<SimGround> gate;
-    sync::ClaimMemory memory;
-    sync::SlotRing<SimGround>::Place place;
-    std::uint64_t lost = 0;
-};
+using Hand = HandOf<SimGround>;
 
 // ---- room ---------------------------------------------------------------------------------------
 
 enum Moment { kWaiterLooks = 1, kTold = 2 };
 
 // The waiter is about to say that it waits when somebody makes room, and looks whether one waits.
+template <class Ground>
 void waiter(World& world, const Ring& ring, std::size_t row, bool ask, bool expects_pins) {
     world.spawn({.name = "waiter", .row = row}, [&world, ring, ask, expects_pins](Process& who) {
-        Hand hand(world, ring, who);
+        HandOf<Ground> hand(world, ring, who);
         if (expects_pins) hand.memory.met_pin();
         hand.wait_for_slot(ask, [&] {
             ring.say(kWaiterLooks);
@@ -116,15 +28,16 @@ void waiter(World& world, const Ring& ring, std::size_t row, bool ask, bool expe
     });
 }
 
-TEST(StreamRoom, an_unpin_is_seen_or_told) {
-    const auto setup = [](World& world) {
+template <class Ground>
+Setup unpinned() {
+    return [](World& world) {
         Ring ring(world, 2);
         ring.has(kBegin + 1, 0);
         ring.has_newest(kBegin + 2, 1);
         ring.has_end(1, kBegin + 1, sync::bit_of(0));
-        waiter(world, ring, 0, false, true);
+        waiter<Ground>(world, ring, 0, false, true);
         world.spawn({.name = "reader", .row = 1}, [&world, ring](Process& who) {
-            Hand hand(world, ring, who);
+            HandOf<Ground> hand(world, ring, who);
             ring.pause_until(kWaiterLooks);
             hand.ring.unpin(0, 0);
             hand.ends.tell_room();
@@ -132,7 +45,9 @@ TEST(StreamRoom, an_unpin_is_seen_or_told) {
             hand.gate.pass();
         });
     };
-    EXPECT_TRUE(holds(explore(kOnlyWakes, 10000, setup)));
+}
+TEST(StreamRoom, an_unpin_is_seen_or_told) {
+    EXPECT_TRUE(holds(explore(kOnlyWakes, 10000, unpinned<SimGround>())));
 }
 
 TEST(StreamRoom, a_cursor_comes_with_its_unpin) {
@@ -141,7 +56,7 @@ TEST(StreamRoom, a_cursor_comes_with_its_unpin) {
         ring.has(kBegin + 1, 0);
         ring.has_newest(kBegin + 2, 1);
         ring.has_end(1, kBegin, sync::bit_of(0));
-        waiter(world, ring, 0, true, false);
+        waiter<SimGround>(world, ring, 0, true, false);
         world.spawn({.name = "reader", .row = 1}, [&world, ring](Process& who) {
             Hand hand(world, ring, who);
             ring.pause_until(kWaiterLooks);
@@ -157,6 +72,7 @@ TEST(StreamRoom, a_cursor_comes_with_its_unpin) {
 
 // Its publisher is overtaken at READY: by `overtaken_at`, when somebody else puts it in the
 // history.
+template <class Ground>
 Setup overtaken(bool after_its_look_at_the_history) {
     return [=](World& world) {
         Ring ring(world, 2);
@@ -177,14 +93,14 @@ Setup overtaken(bool after_its_look_at_the_history) {
             },
             [ring] { return ring.is(kOvertaken); });
         world.spawn({.name = "first", .row = 0}, [&world, ring](Process& who) {
-            Hand hand(world, ring, who);
+            HandOf<Ground> hand(world, ring, who);
             (void)hand.ring.publish(who.owner, 0);
             hand.ends.tell_room();
             ring.say(kLooked);
             hand.gate.pass();
         });
         world.spawn({.name = "second", .row = 1}, [&world, ring](Process& who) {
-            Hand hand(world, ring, who);
+            HandOf<Ground> hand(world, ring, who);
             ring.pause_until(kCommitted);
             (void)hand.ring.publish(who.owner, 1);
             ring.say(kOvertaken);
@@ -194,10 +110,10 @@ Setup overtaken(bool after_its_look_at_the_history) {
     };
 }
 TEST(StreamRoom, a_publisher_that_was_overtaken_shows_its_frame_or_tells) {
-    EXPECT_TRUE(holds(explore(kOnlyWakes, 10000, overtaken(false))));
+    EXPECT_TRUE(holds(explore(kOnlyWakes, 10000, overtaken<SimGround>(false))));
 }
 TEST(StreamRoom, a_publisher_that_was_overtaken_at_the_history_shows_its_frame_or_tells) {
-    EXPECT_TRUE(holds(explore(kOnlyWakes, 10000, overtaken(true))));
+    EXPECT_TRUE(holds(explore(kOnlyWakes, 10000, overtaken<SimGround>(true))));
 }
 
 TEST(StreamRoom, who_commits_on_top_of_a_frame_shows_that_it_is_published) {
@@ -243,7 +159,7 @@ TEST(StreamRoom, a_slot_that_is_put_back_is_seen_or_told) {
         ring.has(kBegin + 1, 0);
         ring.has_newest(kBegin + 2, 1);
         ring.has_end(2, kBegin + 1, sync::bit_of(0));
-        waiter(world, ring, 0, false, true);
+        waiter<SimGround>(world, ring, 0, false, true);
         enum { kPutBack = kWaiterLooks, kUnpinned = kTold };
         auto is_put_back = std::make_shared<bool>(false);
         world.spawn({.name = "other", .row = 1}, [&world, ring, is_put_back](Process& who) {
@@ -268,14 +184,14 @@ TEST(StreamRoom, a_slot_that_is_put_back_is_seen_or_told) {
 // ---- latest -------------------------------------------------------------------------------------
 
 // As arm_bell and ring_armed do: the pipe is a word of its own, so that nothing but the bell wakes.
-template <class Change>
+template <class Ground, class Change>
 Setup bell(Change change) {
     return [=](World& world) {
         Ring ring(world, 2);
         ring.has_newest(kBegin + 1, 1);
         ring.is_filled_by(0, 0);
         world.spawn({.name = "ringer", .row = 0}, [&world, ring, change](Process& who) {
-            Hand hand(world, ring, who);
+            HandOf<Ground> hand(world, ring, who);
             auto& need_ring = hand.control.words().need_ring;
             change(hand);
             if (hand.ground.load_seq_cst(need_ring) == 0) return;
@@ -284,7 +200,7 @@ Setup bell(Change change) {
             hand.ground.wake_all(world.scratch(1));
         });
         world.spawn({.name = "poller", .row = 1}, [&world, ring](Process& who) {
-            Hand hand(world, ring, who);
+            HandOf<Ground> hand(world, ring, who);
             const std::uint64_t seen = sync::place_word(kBegin + 1, 1);
             hand.ground.store_seq_cst(hand.control.words().need_ring, 1);
             hand.ground.fence_seq_cst();
@@ -293,12 +209,13 @@ Setup bell(Change change) {
         });
     };
 }
+constexpr auto kPublishes = [](auto& hand) { (void)hand.ring.publish(hand.who.owner, 0); };
+constexpr auto kEnds = [](auto& hand) { hand.ring.end(); };
 TEST(StreamBell, a_frame_rings_or_is_seen) {
-    EXPECT_TRUE(holds(explore(
-        kOnlyWakes, 10000, bell([](Hand& hand) { (void)hand.ring.publish(hand.who.owner, 0); }))));
+    EXPECT_TRUE(holds(explore(kOnlyWakes, 10000, bell<SimGround>(kPublishes))));
 }
 TEST(StreamBell, the_end_rings_or_is_seen) {
-    EXPECT_TRUE(holds(explore(kOnlyWakes, 5000, bell([](Hand& hand) { hand.ring.end(); }))));
+    EXPECT_TRUE(holds(explore(kOnlyWakes, 5000, bell<SimGround>(kEnds))));
 }
 
 TEST(StreamEnd, comes_though_frames_come_at_the_same_time) {
@@ -436,13 +353,14 @@ TEST(StreamRecovery, sees_the_commit_of_whom_the_epoch_calls_dead) {
 // ---- cursor, joins ------------------------------------------------------------------------------
 
 // A newcomer that reads nothing, and a publisher that goes on as long as it may.
+template <class Ground>
 Setup newcomer(std::uint64_t begin) {
     return [begin](World& world) {
         Ring ring(world, 2, begin);
         ring.has(begin + 1, 0);
         ring.has_newest(begin + 2, 1);
         world.spawn({.name = "publisher", .row = 0}, [&world, ring](Process& who) {
-            Hand hand(world, ring, who);
+            HandOf<Ground> hand(world, ring, who);
             for (int k = 0; k < 4; ++k) {
                 const auto claim = hand.ring.claim(who.owner, true, false, hand.memory);
                 if (claim) (void)hand.ring.publish(who.owner, claim.slot);
@@ -450,7 +368,7 @@ Setup newcomer(std::uint64_t begin) {
         });
         auto began = std::make_shared<std::uint64_t>(0);
         world.spawn({.name = "newcomer", .row = 1}, [&world, ring, began](Process& who) {
-            Hand hand(world, ring, who);
+            HandOf<Ground> hand(world, ring, who);
             const std::size_t end = hand.ends.take(who.owner, layout::kEndJoining);
             *began = hand.ring.before_oldest();
             // As EndLease::set_cursor: it comes with the kind.
@@ -468,11 +386,42 @@ Setup newcomer(std::uint64_t begin) {
     };
 }
 TEST(StreamNewcomer, keeps_every_frame_from_where_it_begins) {
-    EXPECT_TRUE(holds(explore(kOnlyWakes, 40000, newcomer(kBegin))));
+    EXPECT_TRUE(holds(explore(kOnlyWakes, 40000, newcomer<SimGround>(kBegin))));
 }
 // There a cursor that is not set yet is no small one.
 TEST(StreamNewcomer, keeps_every_frame_where_numbers_are_beyond_half_of_their_range) {
-    EXPECT_TRUE(holds(explore(kOnlyWakes, 20000, newcomer((std::uint64_t{1} << 47) + kBegin))));
+    EXPECT_TRUE(
+        holds(explore(kOnlyWakes, 20000, newcomer<SimGround>((std::uint64_t{1} << 47) + kBegin))));
+}
+
+// ---- canaries -----------------------------------------------------------------------------------
+
+// Nothing has its place in the order of all: neither what changes a word, nor a fence.
+struct WithoutOneOrder : SimGround {
+    using SimGround::SimGround;
+    void clear_bits_seq_cst(auto& word, std::uint64_t bits) { clear_bits_acq_rel(word, bits); }
+    template <class Word>
+    bool compare_exchange_seq_cst(Word& word, Number<Word>& expected,
+                                  std::type_identity_t<Number<Word>> desired) {
+        return compare_exchange(word, expected, desired);
+    }
+    void fence_seq_cst() const {
+        fence_acquire();
+        fence_release();
+    }
+};
+TEST(StreamRoomCanary, an_unpin_that_overtakes_the_look_is_caught) {
+    EXPECT_TRUE(is_caught(hunt(kOnlyWakes, 10000, unpinned<WithoutOneOrder>()), "sleeps"));
+}
+TEST(StreamRoomCanary, a_look_without_a_fence_after_being_overtaken_is_caught) {
+    EXPECT_TRUE(is_caught(hunt(kOnlyWakes, 10000, overtaken<WithoutOneOrder>(false)), "sleeps"));
+}
+TEST(StreamBellCanary, a_frame_that_comes_after_the_ringers_look_is_caught) {
+    EXPECT_TRUE(is_caught(hunt(kOnlyWakes, 10000, bell<WithoutOneOrder>(kPublishes)), "sleeps"));
+}
+TEST(StreamNewcomerCanary, a_newcomer_that_is_overlooked_is_caught) {
+    EXPECT_TRUE(
+        is_caught(hunt(kOnlyWakes, 40000, newcomer<WithoutOneOrder>(kBegin)), "beginning is gone"));
 }
 
 }  // namespace
