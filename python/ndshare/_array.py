@@ -48,6 +48,17 @@ class Array(_core.ArrayHandle[S]):
         """Small JSON values shared by all who hold the array; 16 KiB."""
         return Attrs(self.name, self._attrs_json, self._update_attrs)
 
+    if not TYPE_CHECKING:  # a type checker says it earlier
+
+        def __getattr__(self, name: str) -> Any:
+            """Of what is not there: where it is."""
+            if not name.startswith("_") and hasattr(np.ndarray, name):
+                raise AttributeError(
+                    f"a handle has no {name!r}: a.array is the live ndarray, a.read() a "
+                    "consistent copy"
+                )
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def __array__(
         self, dtype: np.dtype[Any] | None = None, copy: bool | None = None
     ) -> NDArray[Any]:

@@ -277,6 +277,14 @@ void init_client_side(nb::module_& m) {
             "Asks and waits: the answer as arrays of the caller's own; one output: the array,\n"
             "several: a dict.\n\nErrors: TimeoutError, NoWorker, WorkerDied, RemoteError, Closed, "
             "SpecMismatch, TypeError, ValueError.")
+        .def("__call__",
+             [](PyClient& c, nb::args, nb::kwargs) -> nb::object {
+                 // Whatever the first one does not take.
+                 throw nb::type_error(("[call] \"" + std::string(c.get().name()) +
+                                       "\": give one value, or a mapping of all inputs, "
+                                       "client({\"a\": x, \"b\": y}), and timeout= by name")
+                                          .c_str());
+             })
         .def(
             "_begin",
             [](PyClient& c, nb::object value, nb::object timeout) {

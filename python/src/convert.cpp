@@ -40,7 +40,7 @@ Timeout to_timeout(nb::handle seconds, const char* operation, std::string_view n
     if (seconds.is_none()) return forever;
     const double value =
         to_seconds(seconds, operation, name,
-                   "timeout must be seconds as a float, or None for ever; not a bool");
+                   "timeout must be seconds as a float, or None for ever; no bool, no text");
     if (std::isnan(value)) {
         throw nb::value_error(
             text_of(operation, name, "timeout must not be NaN; None waits for ever").c_str());

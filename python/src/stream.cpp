@@ -258,7 +258,9 @@ void init_stream(nb::module_& m) {
         .def_prop_ro("slots", [](PyPublisher& p) { return p.get().slots(); })
         .def_prop_ro("generation", [](PyPublisher& p) { return p.get().generation(); })
         .def_prop_ro("subscriber_count", [](PyPublisher& p) { return p.get().subscriber_count(); })
-        .def_prop_ro("dropped", [](PyPublisher& p) { return p.get().dropped(); })
+        .def_prop_ro(
+            "dropped", [](PyPublisher& p) { return p.get().dropped(); },
+            "Frames that this publisher gave up as every slot was pinned (drop_oldest).")
         .def_prop_ro("nbytes", [](PyPublisher& p) { return p.get().nbytes(); })
         .def(
             "_loan",
@@ -309,7 +311,10 @@ void init_stream(nb::module_& m) {
         .def("get", &get, nb::arg("timeout").none() = nb::none(),
              "The next frame, pinned; None: none within timeout seconds.\n\nErrors: EndOfStream, "
              "Closed, SpecMismatch, Corrupt, PermissionError.")
-        .def("get_many", &get_many, nb::arg("max_count"), nb::arg("timeout").none() = nb::none())
+        .def("get_many", &get_many, nb::arg("max_count"), nb::arg("timeout").none() = nb::none(),
+             "Up to max_count frames, copied into one array (n, *shape); waits for the first one.\n"
+             "n is 0 when the timeout, in seconds, is over. Streams of one field and one shape.\n\n"
+             "Errors: EndOfStream, Closed, ValueError.")
         .def("fileno", [](PySubscriber& s) { return s.get().fileno(); })
         .def_prop_ro("spec",
                      [](PySubscriber& s) -> nb::object {
@@ -318,9 +323,15 @@ void init_stream(nb::module_& m) {
                          return from_fields(*fields, s.get().is_object());
                      })
         .def_prop_ro("publisher_count", [](PySubscriber& s) { return s.get().publisher_count(); })
-        .def_prop_ro("lost", [](PySubscriber& s) { return s.get().lost(); })
-        .def_prop_ro("lag", [](PySubscriber& s) { return s.get().lag(); })
-        .def("close", &PySubscriber::close)
+        .def_prop_ro(
+            "lost", [](PySubscriber& s) { return s.get().lost(); },
+            "Frames that were overwritten before this subscriber got them, since it was made.")
+        .def_prop_ro(
+            "lag", [](PySubscriber& s) { return s.get().lag(); },
+            "Frames that are published and were not got yet, lost ones included.")
+        .def("close", &PySubscriber::close,
+             "Ends its waits in other threads (Closed). Frames that it got stay good. Twice is "
+             "fine.")
         .def("_attrs_json", [](PySubscriber& s) { return s.get().attrs_json(); });
 
     // What failed in its __init__ has no members to ask.

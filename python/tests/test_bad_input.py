@@ -222,6 +222,16 @@ def test_a_handle_whose_name_was_replaced() -> None:
     keep.close()
 
 
+def test_what_only_arrays_have_says_where_the_array_is() -> None:
+    with ndshare.create("handle", 3) as a:
+        for name in ("sum", "T", "astype"):
+            with pytest.raises(AttributeError, match=rf"'{name}'.*a\.array.*a\.read\(\)"):
+                getattr(a, name)
+        with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+            getattr(a, "nonsense")  # noqa: B009
+        assert not hasattr(a, "__array_interface__")
+
+
 @pytest.mark.parametrize("timeout", [True, False, "1"], ids=repr)
 def test_a_timeout_that_is_no_number(timeout: Any) -> None:
     a = ndshare.create("timeout", 3)

@@ -425,6 +425,15 @@ def test_closed_handles_say_so() -> None:
         pickle.dumps(client)
 
 
+@pytest.mark.parametrize("how", [((), {"x": 1}), ((1, 2), {}), ((), {})], ids=str)
+def test_a_call_that_is_spelt_otherwise_says_how(how: tuple[Any, Any]) -> None:
+    with (
+        ndshare.Client("spelt") as client,
+        pytest.raises(TypeError, match=r'^\[call\] "spelt": give one value, or a mapping'),
+    ):
+        client(*how[0], **how[1])
+
+
 def test_a_worker_whose_name_got_other_memory_says_replaced(peer: PeerMaker) -> None:
     worker = ndshare.Worker("repl", **NUMBER)
     thread, found = answered_in_thread(lambda: worker.get(timeout=SECONDS))

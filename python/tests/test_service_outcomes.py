@@ -261,6 +261,8 @@ def test_a_busy_client_leaves_room_for_a_quiet_one() -> None:
             more, _ = answered_in_thread(lambda: [busy(k, timeout=SECONDS) for k in range(8, 40)])
             order = []
             while len(order) < 41:
+                if len(order) >= 8 and 1000 not in order:
+                    time.sleep(0.02)  # a busy machine lets it wake up late
                 batch = take(worker)
                 order.append(int(batch.inputs["x"][0]))
                 batch.reply(batch.inputs["x"])

@@ -37,6 +37,28 @@ def test_a_slow_subscriber_loses_the_oldest_and_the_loss_is_counted() -> None:
         assert ndshare.info("cam").counters["lost"] == 6
 
 
+def test_what_was_there_before_a_subscriber_and_goes_before_its_first_frame_is_not_lost_to_it() -> (
+    None
+):
+    with ndshare.Publisher("cam", **CAMERA, slots=4) as pub:
+        for k in range(3):
+            pub.put(frame_of(k))
+        with ndshare.Subscriber("cam") as sub:
+            pub.put(frame_of(3))
+            pub.put(frame_of(4))  # over the first
+            assert numbers([sub.get(0)]) == [1]
+            assert sub.lost == 0
+            for k in range(5, 10):
+                pub.put(frame_of(k))
+            assert values(sub) == [6, 7, 8, 9]
+            assert sub.lost == 4
+        with ndshare.Subscriber("cam") as sub:
+            for k in range(10, 20):
+                pub.put(frame_of(k))
+            assert values(sub) == [16, 17, 18, 19]
+            assert sub.lost == 6, "what came after it was lost to it"
+
+
 def test_a_late_subscriber_begins_at_the_oldest_frame_still_there_latest_at_the_newest() -> None:
     with ndshare.Publisher("cam", **CAMERA, slots=4) as pub:
         for k in range(10):

@@ -43,6 +43,15 @@ def busy() -> Any:
         thread.join()
 
 
+@pytest.mark.parametrize("name", ["cam[/0]", "[red]mark[/red]"])
+def test_names_and_values_with_brackets_are_shown_as_they_are(name: str) -> None:
+    with ndshare.create(name, 3, attrs={"unit": "[m]"}):
+        assert name in run("ls").output
+        assert name in run("top", "--count", "1", "--interval", "0.05").output
+        assert name in run("info", name).output
+        assert "'[m]'" in run("info", name).output
+
+
 def test_ls_and_info_show_streams(busy: ndshare.Subscriber) -> None:
     ndshare.create("array", 3).close()
     time.sleep(0.1)

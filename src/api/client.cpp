@@ -181,8 +181,11 @@ Call Client::loan(Timeout timeout) {
                 if (!seat.memory) {
                     if (patience.over()) {
                         api::require_proc();  // else it may be there and not to be seen
-                        throw Error(Errc::no_worker, "call", *impl_->name,
-                                    "there is no such service: no worker has begun it yet");
+                        throw Error(
+                            Errc::no_worker, "call", *impl_->name,
+                            "there is no such service: no worker has begun it yet; start one "
+                            "(ndshare.Worker, `ndshare serve`), and see `ndshare ls` for "
+                            "how it is spelt");
                     }
                     watch.wait(patience.next_slice_ns());
                     patience.ask_whether_to_go_on();

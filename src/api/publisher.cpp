@@ -232,8 +232,8 @@ void Publisher::Impl::require_open_stream(const Use& use, const char* operation)
 
 void Publisher::Impl::throw_replaced(const char* operation) const {
     throw Error(Errc::replaced, operation, name,
-                "the name has new memory (somebody published other fields there); make another "
-                "publisher");
+                "the name has new memory: somebody replaced it, or published other fields there; "
+                "make another publisher");
 }
 
 // ---- publishing ---------------------------------------------------------------------------------

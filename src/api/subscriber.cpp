@@ -134,6 +134,7 @@ bool Subscriber::Impl::try_attach() {
         cursor_ = first;  // new memory: what was overwritten in it meanwhile is lost to us
     } else if (!has_cursor_) {
         cursor_ = ring.before_oldest();
+        before_us_ = last;
     }
     has_cursor_ = true;
     end_was_told_ = name_moved_ = false;
@@ -199,7 +200,12 @@ api::Ring::Outcome Subscriber::Impl::take_place(api::Ring::Place& place, std::ui
                           : ring.take_next(lease_->index(), cursor_, lost, place);
 }
 
-void Subscriber::Impl::count_lost(std::uint64_t lost) {
+void Subscriber::Impl::count_lost(std::uint64_t cursor_before, std::uint64_t lost) {
+    // A newcomer begins with the oldest frame that it can get. A publisher that looked before it
+    // came may hold that one at this moment (`block`), or take it away: nothing is lost to it yet.
+    const std::int64_t older = sync::seq_distance(before_us_, cursor_before);
+    if (lost > 0 && older > 0) lost -= std::min(lost, static_cast<std::uint64_t>(older));
+    before_us_ = cursor_;
     if (lost == 0) return;
     const std::uint64_t all = lost_.load(std::memory_order_relaxed) + lost;
     lost_.store(all, std::memory_order_relaxed);
@@ -234,7 +240,7 @@ Subscriber::Impl::Step Subscriber::Impl::take() {
         step.latest = memory_->ring().latest();
         outcome = take_place(place, lost);
     }
-    count_lost(lost);
+    count_lost(cursor_before, lost);
     lease_->set_cursor(cursor_);
     cursor_for_spin_.store(cursor_, std::memory_order_relaxed);
     switch (outcome) {

@@ -90,7 +90,7 @@ struct Subscriber::Impl final : api::Awaited {
     void ask_the_name();
     void require_expected(const api::StreamMemory& memory) const;
     bool is_ready();
-    void count_lost(std::uint64_t lost);
+    void count_lost(std::uint64_t cursor_before, std::uint64_t lost);
     void tell_cursor();
     std::shared_ptr<const Frame::Impl> make_frame(const api::Ring::Place& place, bool copy,
                                                   std::uint64_t cursor_before);
@@ -102,7 +102,8 @@ struct Subscriber::Impl final : api::Awaited {
     std::uint64_t cursor_ = 0;
     std::atomic<std::uint64_t> cursor_for_spin_{0};  // a copy
     bool has_cursor_ = false;                        // it has been in some memory of this name
-    bool end_was_told_ = false;                      // of this memory
+    std::uint64_t before_us_ = 0;  // until its first frame: the newest when it came
+    bool end_was_told_ = false;    // of this memory
     bool name_moved_ = false;
     std::int64_t name_looked_ns_ = 0;
     std::atomic<std::uint64_t> lost_{0};

@@ -43,6 +43,7 @@ std::size_t Subscriber::Impl::take_many(std::span<std::byte> out, std::size_t co
     if (!memory_) return 0;
     if (lease_->is_dormant()) lease_->wake_up(cursor_);
     const layout::Field& field = only_field(memory_->plan.fields, out, count);
+    const std::uint64_t cursor_before = cursor_;
     std::size_t done = 0;
     std::uint64_t lost = 0;
     api::Ring ring = memory_->ring();
@@ -67,7 +68,7 @@ std::size_t Subscriber::Impl::take_many(std::span<std::byte> out, std::size_t co
         if (done == 0) throw;  // else the next call says it
     }
     if (done > 0) tell_cursor();
-    count_lost(lost);
+    count_lost(cursor_before, lost);
     return done;
 }
 

@@ -65,4 +65,4 @@ def info(
         # What others were promised never to change, or is being asked and answered, is for looking.
         mode = "r+" if found.kind == "array" else "r"
         table.add_row("plain NumPy", f'numpy.load("{found.path}", mmap_mode="{mode}")')
-        Console().print(table)
+        Console(markup=False).print(table)  # names may have brackets

@@ -49,7 +49,7 @@ def ls(
                 _losses(one),
                 holders + (" (file)" if one.persistent else ""),
             )
-        Console().print(table)
+        Console(markup=False).print(table)  # names may have brackets
 
 
 def _count(one: ndshare.Info) -> int:

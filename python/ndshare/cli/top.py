@@ -28,7 +28,7 @@ def top(
     look is printed below the last.
     """
     with one_line_errors():
-        console = Console()
+        console = Console(markup=False)  # names may have brackets
         before, then = _look(pattern), time.monotonic()
         looks = 0
         with Live(console=console, auto_refresh=False, transient=False) as live:
