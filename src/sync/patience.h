@@ -28,20 +28,43 @@ class SpinBudget {
         if (platform::online_cpu_count() < 2) return 0;
         return fixed_ns_ >= 0 ? fixed_ns_ : adaptive_ns_.load(std::memory_order_relaxed);
     }
-    void answered() noexcept { set(std::min(ns() * 2, kMaxNs)); }
-    void in_vain() noexcept { set(std::max(ns() / 2, kMinNs)); }
-    // The answer came soon after we went to sleep: a longer look would have caught it. Without this
+    void answered() noexcept {
+        set(std::min(ns() * 2, kMaxNs));
+        const int pause = pause_.load(std::memory_order_relaxed);
+        if (pause > 0 || on_trial_.load(std::memory_order_relaxed)) end_trial(pause / 2);
+    }
+    void in_vain() noexcept {
+        set(std::max(ns() / 2, kMinNs));
+        if (!on_trial_.load(std::memory_order_relaxed)) return;
+        end_trial(std::clamp(pause_.load(std::memory_order_relaxed) * 2, 1, kPauseMax));
+    }
+    // The answer came soon after we went to sleep: a longer look might have caught it. Without this
     // two sides that answer each other never look long enough again after one slow answer, because
-    // a wake-up alone takes longer than the shrunken look.
-    void just_missed() noexcept { set(kMaxNs); }
+    // a wake-up alone takes longer than the shrunken look. But one that needs our CPU answers
+    // because we sleep, however long we look: trials in vain are repeated ever more seldom.
+    void just_missed() noexcept {
+        const int left = pause_left_.load(std::memory_order_relaxed);
+        if (left > 0) return pause_left_.store(left - 1, std::memory_order_relaxed);
+        on_trial_.store(true, std::memory_order_relaxed);
+        set(kMaxNs);
+    }
     static constexpr std::int64_t kMinNs = 2'000, kMaxNs = 50'000;
+    static constexpr int kPauseMax = 256;
 
  private:
     void set(std::int64_t value) noexcept {
         if (fixed_ns_ < 0) adaptive_ns_.store(value, std::memory_order_relaxed);
     }
+    void end_trial(int pause) noexcept {
+        pause_.store(pause, std::memory_order_relaxed);
+        pause_left_.store(pause, std::memory_order_relaxed);
+        on_trial_.store(false, std::memory_order_relaxed);
+    }
     const std::int64_t fixed_ns_;
     std::atomic<std::int64_t> adaptive_ns_{20'000};
+    std::atomic<bool> on_trial_{false};  // the next look is a long one for a near miss
+    // So many near misses are passed over between two trials; what is left of them.
+    std::atomic<int> pause_{0}, pause_left_{0};
 };
 
 // Called around the part of a wait that spins or sleeps; see set_blocking_hooks().

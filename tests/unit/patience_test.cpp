@@ -36,6 +36,40 @@ TEST_F(Spinning, is_longer_after_an_answer_and_shorter_after_none) {
     EXPECT_EQ(spin.ns(), SpinBudget::kMaxNs);
 }
 
+// Waits of one whose peer answers only once it sleeps: it needs the CPU that the look takes.
+std::int64_t spun_for_a_peer_that_waits_for_us(SpinBudget& spin, int waits) {
+    std::int64_t spun = 0;
+    for (int k = 0; k < waits; ++k) {
+        spun += spin.ns();
+        spin.in_vain();
+        spin.just_missed();
+    }
+    return spun;
+}
+
+TEST_F(Spinning, ends_where_the_peer_answers_only_those_who_sleep) {
+    SpinBudget spin;
+    (void)spun_for_a_peer_that_waits_for_us(spin, 1000);
+    EXPECT_LT(spun_for_a_peer_that_waits_for_us(spin, 1000), 1000 * 2 * SpinBudget::kMinNs);
+}
+
+TEST_F(Spinning, is_tried_again_after_a_while_and_stays_once_it_is_answered) {
+    SpinBudget spin;
+    (void)spun_for_a_peer_that_waits_for_us(spin, 1000);
+    int waits = 0;
+    for (; spin.ns() < SpinBudget::kMaxNs; ++waits) {
+        ASSERT_LE(waits, 2 * SpinBudget::kPauseMax) << "it is never tried again";
+        spin.in_vain();
+        spin.just_missed();
+    }
+    for (int k = 0; k < 20; ++k) spin.answered();
+    EXPECT_EQ(spin.ns(), SpinBudget::kMaxNs);
+    // One slow answer is forgotten at once.
+    spin.in_vain();
+    spin.just_missed();
+    EXPECT_EQ(spin.ns(), SpinBudget::kMaxNs);
+}
+
 TEST_F(Spinning, that_is_fixed_stays_so) {
     for (const std::int64_t ns : {0, 7'000}) {
         SpinBudget spin(ns);
