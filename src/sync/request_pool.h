@@ -230,7 +230,10 @@ class RequestPool {
     }
 
     // A worker that was woken, or may have been, goes without looking: another one may be asleep.
-    void tell_another_worker() { pass_on(); }
+    // Whatever need_worker says: who woke this one has cleared it. SYNC(requests): one who does not
+    // sleep yet has read the count before it was raised, or set the flag after it was cleared, and
+    // then its look sees the call.
+    void tell_another_worker() { ground_.wake_one(control_.service().requests); }
 
     // A worker's sleep: the count before its look, the flag, and the sleep on the count.
     std::uint32_t requests() const { return ground_.load_acquire(control_.service().requests); }
