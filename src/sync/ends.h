@@ -69,8 +69,9 @@ class Ends {
         const std::size_t in_use = ends_in_use(control_, ground_);
         for (std::size_t index = 0; index < in_use; ++index) {
             layout::End& end = control_.end(index);
-            if (ground_.load_acquire(end.kind) != kind) continue;
-            const std::uint64_t owner = ground_.load_acquire(end.owner);
+            // Relaxed, both: who waits for peers has acquired joins; others want a figure.
+            if (ground_.load_relaxed(end.kind) != kind) continue;
+            const std::uint64_t owner = ground_.load_relaxed(end.owner);
             if (!names_a_row(owner) || !ground_.owner_is_alive(owner)) continue;
             ++found;
             // Relaxed: for messages.
@@ -91,12 +92,11 @@ class Ends {
         // SYNC(room): our change first, then the look whether a publisher waits for it.
         if (ground_.load_seq_cst(words.need_room) == 0) return;
         ground_.exchange_seq_cst(words.need_room, std::uint32_t{0});
-        std::uint32_t seen = ground_.load_acquire(words.room);
-        while (!ground_.compare_exchange_seq_cst(words.room, seen, seen + 1)) {
-        }
+        ground_.add_seq_cst(words.room, std::uint32_t{1});
         ground_.wake_all(words.room);
     }
-    std::uint32_t room() const { return ground_.load_seq_cst(control_.words().room); }
+    // SYNC(room): a flag that is set after this look is not cleared for the count it found.
+    std::uint32_t room() const { return ground_.load_acquire(control_.words().room); }
     // SYNC(room): the flag first, then the publisher's look at slots, pins and cursors; a fence, as
     // some of these looks are no more than acquire.
     void need_room() {
@@ -107,11 +107,9 @@ class Ends {
     // After an end was taken, let go, or its kind changed so that more is held back.
     void announce() noexcept {
         auto& words = control_.words();
-        std::uint32_t seen = ground_.load_acquire(words.joins);
         // SYNC(joins): whoever waits for peers looks again; a claimer that missed it has made its
         // slot BUSY before what the newcomer looks at next.
-        while (!ground_.compare_exchange_seq_cst(words.joins, seen, seen + 1)) {
-        }
+        ground_.add_seq_cst(words.joins, std::uint32_t{1});
         ground_.wake_all(words.joins);
         tell_room();
     }

@@ -39,18 +39,17 @@ class RequestPool {
     RequestPool(layout::ServiceControl control, Ground& ground)
         : control_(control), ground_(ground), ends_(control, ground) {}
 
-    // SYNC(request): sees what was done before the step that led to this word. SYNC(room): of a
-    // client that looks for answers before it sleeps for a slot.
+    // SYNC(request): sees what was done before the step that led to this word.
     std::uint64_t look(std::size_t slot) const {
-        return ground_.load_seq_cst(control_.state(slot));
+        return ground_.load_acquire(control_.state(slot));
     }
 
     // ---- clients --------------------------------------------------------------------------------
     // The lowest free slot, to be filled by me.
     std::optional<Held> claim(std::uint64_t me) {
         for (std::size_t slot = 0; slot < control_.slot_count(); ++slot) {
-            // SYNC(room): after the flag of one who is about to sleep.
-            std::uint64_t seen = ground_.load_seq_cst(control_.state(slot));
+            // Relaxed: the CAS decides; before a sleep need_room() has a fence.
+            std::uint64_t seen = ground_.load_relaxed(control_.state(slot));
             if (request_kind(seen) != RequestKind::free) continue;
             const std::uint64_t ticket = (ticket_of(seen) + 1) << kTicketShift;
             const std::uint64_t mine = request_with(ticket, RequestKind::filling, me);
@@ -99,15 +98,12 @@ class RequestPool {
     // So that the next change of this call wakes. nullopt: it is over. Else what the futex holds.
     std::optional<std::uint32_t> announce_sleep(const Held& held) {
         std::uint64_t seen = look(held.slot);
-        for (;;) {
-            if (!is_this(seen, held) || is_over(seen)) return std::nullopt;
-            const std::uint64_t with = seen | kRequestSleeper;
-            // SYNC(request-sleeper): one word: whoever changes it sees the flag.
-            if (seen == with ||
-                ground_.compare_exchange_seq_cst(control_.state(held.slot), seen, with)) {
-                return static_cast<std::uint32_t>(with);
-            }
-        }
+        if (!is_this(seen, held) || is_over(seen)) return std::nullopt;
+        const std::uint64_t with = seen | kRequestSleeper;
+        // SYNC(request-sleeper): one word: whoever changes it sees the flag. If it has changed
+        // already, the sleep is refused, as it expects the flag beside the older state.
+        (void)ground_.compare_exchange_seq_cst(control_.state(held.slot), seen, with);
+        return static_cast<std::uint32_t>(with);
     }
 
     // false: it is over already, there is something to collect.
@@ -134,11 +130,11 @@ class RequestPool {
         std::uint64_t seen = look(held.slot);
         if (!is_this(seen, held) || !is_over(seen)) return;
         NDSHARE_FAULT_POINT_QUIET("pool.before_free");
-        // SYNC(request): whoever claims the slot comes after our reads.
-        if (ground_.compare_exchange_seq_cst(control_.state(held.slot), seen,
-                                             request_in(seen, RequestKind::free))) {
-            ends_.tell_room();
-        }
+        // SYNC(request): whoever claims the slot comes after our reads. In vain when another thread
+        // of this client was faster.
+        (void)ground_.compare_exchange_seq_cst(control_.state(held.slot), seen,
+                                               request_in(seen, RequestKind::free));
+        ends_.tell_room();
     }
 
     // ---- workers --------------------------------------------------------------------------------
@@ -248,19 +244,19 @@ class RequestPool {
             case RequestKind::free:
                 return;
             case RequestKind::filling:
-                if (!holder_is_alive(seen)) set_free(slot, seen);
+                if (!holder_is_alive(seen)) (void)set_free(slot, seen);
                 return;
             case RequestKind::running:
                 if (holder_is_alive(seen)) return;
-                if ((seen & kRequestAbandoned) != 0 || !client_is_alive(slot)) {
-                    set_free(slot, seen);
+                if (!client_is_alive(slot)) {
+                    (void)set_free(slot, seen);
                 } else {
                     NDSHARE_FAULT_POINT_QUIET("pool.before_settle");
                     (void)hand_on(slot, seen);
                 }
                 return;
             default:  // waiting, or to be collected
-                if (!client_is_alive(slot)) set_free(slot, seen);
+                if (!client_is_alive(slot)) (void)set_free(slot, seen);
         }
     }
     void settle_all() {
@@ -290,24 +286,17 @@ class RequestPool {
         const std::uint64_t client = ground_.load_relaxed(control_.line(slot).client);
         return names_a_row(client) && ground_.owner_is_alive(client);
     }
-    void set_free(std::size_t slot, std::uint64_t seen) {
-        // SYNC(request): also hands over what the dead one did.
-        if (ground_.compare_exchange_seq_cst(control_.state(slot), seen,
-                                             request_in(seen & kTicketMask, RequestKind::free))) {
-            ends_.tell_room();
-        }
+    // false: seen is another word by now.
+    bool set_free(std::size_t slot, std::uint64_t& seen) {
+        // SYNC(request): also hands over what a dead one did.
+        const bool is_free = ground_.compare_exchange_seq_cst(
+            control_.state(slot), seen, request_in(seen & kTicketMask, RequestKind::free));
+        ends_.tell_room();
+        return is_free;
     }
     // RUNNING goes back to the others, or is over. false: seen is another word by now.
     bool hand_on(std::size_t slot, std::uint64_t& seen) {
-        if ((seen & kRequestAbandoned) != 0) {
-            if (!ground_.compare_exchange_seq_cst(
-                    control_.state(slot), seen,
-                    request_in(seen & kTicketMask, RequestKind::free))) {
-                return false;
-            }
-            ends_.tell_room();
-            return true;
-        }
+        if ((seen & kRequestAbandoned) != 0) return set_free(slot, seen);
         auto& words = control_.service();
         // Relaxed: never changes.
         const bool again = tries_of(seen) <
