@@ -77,6 +77,9 @@ TEST(BatchChoice, a_lesser_priority_between_or_behind_them_is_no_neighbour) {
     for (const std::size_t k : {0, 1, 2}) calls[k].priority = 7;
     EXPECT_EQ(chosen(calls, 2), Slots({5, 20}));
 }
+TEST(BatchChoice, calls_behind_a_gap_are_no_neighbours) {
+    EXPECT_EQ(chosen(waiting({0, 5, 6, 1}), 3), Slots({0, 5, 6}));
+}
 TEST(BatchChoice, neighbours_lie_in_one_piece) {
     EXPECT_TRUE(are_neighbours({}, 0));
     EXPECT_TRUE(are_neighbours(waiting({7}), 1));

@@ -91,6 +91,13 @@ TEST_F(OneCall, wakes_no_worker_where_none_sleeps) {
     EXPECT_TRUE(told_workers());
 }
 
+TEST_F(OneCall, takes_the_flag_of_the_worker_that_it_wakes) {
+    (void)submitted();
+    EXPECT_TRUE(ground.woke(&control.service().requests));
+    (void)submitted();
+    EXPECT_FALSE(ground.woke(&control.service().requests));
+}
+
 TEST_F(OneCall, has_a_ticket_that_no_former_one_had) {
     const Held first = pool.claim(client).value();
     EXPECT_EQ(first.slot, 0U);
@@ -120,6 +127,7 @@ TEST_F(OneCall, is_answered_and_collected) {
     EXPECT_EQ(kind(call.slot), RequestKind::running);
     (void)told_room();
     EXPECT_TRUE(pool.finish(held, RequestKind::answered));
+    EXPECT_EQ(count(control.service().late), 0U);
     EXPECT_TRUE(ground.woke(&control.state(call.slot)));
     EXPECT_TRUE(told_room());
     EXPECT_EQ(pool.announce_sleep(call), std::nullopt);
@@ -149,6 +157,15 @@ TEST_F(OneCall, is_abandoned_before_a_worker_has_it) {
     EXPECT_EQ(kind(call.slot), RequestKind::free);
     EXPECT_EQ(count(control.service().abandoned), 1U);
     EXPECT_TRUE(told_room());
+}
+
+TEST_F(OneCall, that_is_abandoned_once_more_leaves_the_next_one_alone) {
+    const Held former = submitted();
+    EXPECT_TRUE(pool.abandon(former));
+    const Held call = submitted();
+    EXPECT_EQ(call.slot, former.slot);
+    EXPECT_TRUE(pool.abandon(former));
+    EXPECT_EQ(pool.look(call.slot), call.word);
 }
 
 TEST_F(OneCall, is_abandoned_while_a_worker_has_it) {
@@ -240,6 +257,10 @@ TEST_F(OneCall, of_which_the_client_slept_meanwhile_is_given_up_all_the_same) {
     pool.redeliver(held);  // no retries
     EXPECT_EQ(kind(call.slot), RequestKind::died);
     EXPECT_TRUE(ground.woke(&control.state(call.slot)));
+    const Held awake = submitted();
+    pool.redeliver(taken());
+    EXPECT_EQ(kind(awake.slot), RequestKind::died);
+    EXPECT_FALSE(ground.woke(&control.state(awake.slot)));
 }
 
 TEST_F(OneCall, is_settled_when_its_client_is_dead) {
@@ -314,6 +335,23 @@ TEST_F(OneCall, has_a_tag_after_its_clients_former_one_and_the_services_time) {
     (void)submitted({.order = 19});
     (void)taken();  // an older tag does not set the time back
     EXPECT_EQ(count(control.service().time), 20U);
+}
+
+// Eight states fill their line: the word behind them is another one.
+TEST(CallsOfAFullLine, are_looked_at_and_nothing_behind_them) {
+    support::ControlMemory memory{layout::control_bytes_of_service(8)};
+    layout::ServiceControl control{memory.base(), 8};
+    PlainGround ground;
+    RequestPool<PlainGround> pool{control, ground};
+    std::vector<WaitingCall> calls;
+    auto& behind = *(&control.state(7) + 1);
+    ground.store_relaxed(behind, request_in(0, RequestKind::queued));
+    pool.find_waiting(1, calls);
+    EXPECT_TRUE(calls.empty());
+    const std::uint64_t of_nobody = request_with(0, RequestKind::filling, owner_word(3, 1));
+    ground.store_relaxed(behind, of_nobody);
+    pool.settle_all();
+    EXPECT_EQ(ground.load_relaxed(behind), of_nobody);
 }
 
 TEST_F(OneCall, that_is_left_is_told_to_the_next_worker) {

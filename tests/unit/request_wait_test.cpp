@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <numeric>
 #include <thread>
 
@@ -33,8 +34,7 @@ class WorkersWait : public testing::Test {
         };
     }
     static std::uint64_t now() { return static_cast<std::uint64_t>(platform::monotonic_ns()); }
-    void submit(std::int64_t deadline_after_ns = 0) {
-        const std::uint64_t at = now();
+    void submit(std::int64_t deadline_after_ns = 0, std::uint64_t at = now()) {
         const Held held = pool.claim(client).value();
         (void)pool.submit(
             client, held,
@@ -57,6 +57,13 @@ TEST_F(WorkersWait, takes_at_once_what_is_there_when_it_wants_no_company) {
     submit();
     EXPECT_TRUE(wait({.size_max = 4}, platform::kForeverNs));
     EXPECT_EQ(calls.size(), 2U);
+    EXPECT_TRUE(ground.slept_ns.empty());
+}
+
+// A client may write what it likes.
+TEST_F(WorkersWait, takes_at_once_also_what_says_that_it_will_be_submitted_later) {
+    submit(0, now() + 5000 * kMs);
+    EXPECT_TRUE(wait({.size_max = 4}, platform::kForeverNs));
     EXPECT_TRUE(ground.slept_ns.empty());
 }
 
@@ -119,9 +126,55 @@ TEST_F(WorkersWait, tells_another_one_only_of_what_it_left) {
     EXPECT_TRUE(ground.woke(&control.service().requests));
 }
 
+// Every look at the count of submissions is seen.
+struct SeesLooks : PlainGround {
+    const void* count = nullptr;
+    std::function<void()> at_look = [] {};
+    auto load_acquire(const auto& word) const {
+        if (&word == count) at_look();
+        return PlainGround::load_acquire(word);
+    }
+};
+
+class WorkersSpin : public WorkersWait {
+ protected:
+    SeesLooks seeing;
+    SpinBudget long_budget{5000 * kMs};
+    void SetUp() override {
+        if (platform::online_cpu_count() < 2) GTEST_SKIP() << "one CPU: nobody spins";
+        seeing.count = &control.service().requests;
+    }
+    bool wait(BatchWish wish) {
+        Patience patience(platform::kForeverNs, long_budget);
+        return WorkWait<SeesLooks>(control, seeing, me, wish).wait(patience, calls);
+    }
+};
+
+TEST_F(WorkersSpin, sees_a_call_that_comes_meanwhile) {
+    int looks = 0;
+    seeing.at_look = [&] {
+        if (++looks == 5) submit();
+    };
+    EXPECT_TRUE(wait({}));
+    EXPECT_LT(looks, 10);
+    EXPECT_TRUE(seeing.slept_ns.empty());
+}
+
+TEST_F(WorkersSpin, keeps_a_call_for_company_no_longer_than_it_may) {
+    submit();
+    const std::uint64_t begin = now();
+    EXPECT_TRUE(wait({.size_max = 2, .delay_max_ns = 20 * kMs}));
+    EXPECT_GE(now() - begin, 19U * kMs);
+    EXPECT_LT(now() - begin, 2500U * kMs);
+}
+
 TEST_F(WorkersWait, that_is_stopped_passes_on_a_wake_that_was_meant_for_a_call) {
-    SpinBudget none(0);
-    Patience patience(platform::kForeverNs, none, [] { throw TimedOut("stopped"); });
+    ground.meanwhile = [this] {
+        std::this_thread::sleep_for(std::chrono::nanoseconds(ground.slept_ns.back()));
+        submit();
+        EXPECT_TRUE(ground.woke(&control.service().requests));
+    };
+    Patience patience(platform::kForeverNs, spin, [] { throw TimedOut("stopped"); });
     EXPECT_THROW((void)WorkWait<PlainGround>(control, ground, me, {}).wait(patience, calls),
                  TimedOut);
     EXPECT_TRUE(ground.woke(&control.service().requests));
@@ -135,6 +188,9 @@ class ClientsWait : public WorkersWait {
     int rooms_made = 0;
     std::optional<Held> wait_for_slot(std::int64_t timeout_ns) {
         Patience patience(timeout_ns, spin);
+        return wait_for_slot(patience);
+    }
+    std::optional<Held> wait_for_slot(Patience& patience) {
         return sync::wait_for_slot(
             pool, Ends<PlainGround, layout::ServiceControl>(control, ground), control.words().room,
             ground, client, [&] { return may; }, [&] { ++rooms_made; }, patience);
@@ -157,6 +213,24 @@ TEST_F(ClientsWait, gets_a_slot_of_the_dead_before_it_sleeps) {
     ground.dead = {me};
     EXPECT_TRUE(wait_for_slot(platform::kForeverNs));
     EXPECT_TRUE(ground.slept_ns.empty());
+}
+
+TEST_F(ClientsWait, asks_for_the_dead_once_and_leaves_it_to_its_caller_later) {
+    for (std::size_t k = 0; k < kSlots; ++k) (void)pool.claim(me);
+    EXPECT_FALSE(wait_for_slot(50 * kMs));
+    EXPECT_GT(ground.slept_ns.size(), 1U);
+    EXPECT_EQ(ground.asked, static_cast<int>(kSlots));
+}
+
+TEST_F(ClientsWait, ends_when_it_is_told_to_stop) {
+    const auto stop = [] { throw TimedOut("stopped"); };
+    submit();
+    const Held held{0, pool.look(0)};
+    Patience for_answer(1000 * kMs, spin, stop);
+    EXPECT_THROW((void)wait_for_answer(pool, control.state(0), ground, held, for_answer), TimedOut);
+    may = false;
+    Patience for_slot(1000 * kMs, spin, stop);
+    EXPECT_THROW((void)wait_for_slot(for_slot), TimedOut);
 }
 
 TEST_F(ClientsWait, sees_an_answer_that_comes_while_it_sleeps) {
