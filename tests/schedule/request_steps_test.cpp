@@ -15,12 +15,12 @@ using sync::RequestKind;
 const Plan kOnlyWakes{.slices = Slices::never, .weak_memory = true};
 constexpr std::uint64_t kTicket = std::uint64_t{7} << sync::kTicketShift;
 
-// One process of a service with one slot.
+// One process of a service.
 struct Side {
-    Side(World& world, Process& process)
+    Side(World& world, Process& process, std::size_t slots = 1)
         : who(process),
           ground(world, process.row),
-          control(world.control().base(), 1),
+          control(world.control().base(), slots),
           pool(control, ground),
           ends(control, ground) {}
     Process& who;
@@ -90,9 +90,11 @@ Setup slot_that_comes_free(const Step& step) {
             const auto make_room = [&] {
                 if (step.is_waiters_call && sync::is_over(me.pool.look(0))) me.pool.collect(held);
             };
-            const auto slot = sync::wait_for_slot(
-                me.pool, me.ends, me.control.words().room, me.ground, who.owner,
-                [] { return true; }, make_room, patience);
+            // Only the last look before the sleep can find the slot.
+            int looks = 0;
+            const auto may = [&] { return ++looks > 2; };
+            const auto slot = sync::wait_for_slot(me.pool, me.ends, me.control.words().room,
+                                                  me.ground, who.owner, may, make_room, patience);
             world.require(slot && sync::ticket_of(slot->word) == sync::ticket_of(kTicket) + 1,
                           "no slot came");
             Gate<SimGround>(world, who).open();
@@ -108,11 +110,113 @@ Setup slot_that_comes_free(const Step& step) {
 
 TEST(RequestSteps, whatever_frees_a_slot_wakes_who_waits_for_one) {
     for (const Step& step : kSteps) {
-        EXPECT_TRUE(holds(explore(kOnlyWakes, 30000, slot_that_comes_free(step)))) << step.name;
+        EXPECT_TRUE(holds(explore(kOnlyWakes, 20000, slot_that_comes_free(step)))) << step.name;
     }
 }
 
+// ---- a deadline ---------------------------------------------------------------------------------
+
+void put_in_queue(World& world, std::uint64_t deadline_ns) {
+    const layout::ServiceControl control(world.control().base(), 1);
+    world.set_initial(control.state(0), sync::request_in(kTicket, RequestKind::queued));
+    world.set_initial(control.line(0).client, owner_in(0));
+    world.set_initial(control.line(0).deadline_ns, deadline_ns);
+}
+const Held kInQueue{0, sync::request_in(kTicket, RequestKind::queued)};
+
+RequestKind wait_for_end(Side& me, const Held& held) {
+    sync::Patience patience(platform::kForeverNs, me.spin);
+    return sync::request_kind(
+        sync::wait_for_answer(me.pool, me.control.state(0), me.ground, held, patience));
+}
+
+TEST(RequestSteps, a_call_that_expires_wakes_its_client_that_is_about_to_sleep) {
+    const auto setup = [](World& world) {
+        put_in_queue(world, 1);
+        world.spawn({.name = "client", .row = 0}, [&world](Process& who) {
+            Side me(world, who);
+            world.require(wait_for_end(me, kInQueue) == RequestKind::expired, "it did not expire");
+        });
+        world.spawn({.name = "worker", .row = 1}, [&world](Process& who) {
+            std::vector<sync::WaitingCall> calls;
+            Side(world, who).pool.find_waiting(2, calls);
+        });
+    };
+    EXPECT_TRUE(holds(explore(kOnlyWakes, 10000, setup)));
+}
+
+TEST(RequestSteps, a_call_that_a_worker_took_in_time_does_not_expire) {
+    const auto setup = [](World& world) {
+        put_in_queue(world, 1);
+        auto was_taken = std::make_shared<bool>(false);
+        world.spawn({.name = "client", .row = 0}, [&world, was_taken](Process& who) {
+            Side me(world, who);
+            const RequestKind end = wait_for_end(me, kInQueue);
+            world.require((end == RequestKind::answered) == *was_taken, "the wrong end");
+        });
+        world.spawn({.name = "early", .row = 1}, [&world, was_taken](Process& who) {
+            Side me(world, who);
+            std::vector<sync::WaitingCall> calls;
+            me.pool.find_waiting(0, calls);
+            me.pool.take(who.owner, calls, false);
+            if (calls.empty()) return;
+            *was_taken = true;
+            try {
+                (void)me.pool.finish({0, calls[0].word}, RequestKind::answered);
+            } catch (const CorruptBytes&) {
+                world.violate("a call expired under its worker");
+            }
+        });
+        world.spawn({.name = "late", .row = 2}, [&world](Process& who) {
+            std::vector<sync::WaitingCall> calls;
+            Side(world, who).pool.find_waiting(2, calls);
+        });
+    };
+    EXPECT_TRUE(holds(explore(kOnlyWakes, 10000, setup)));
+}
+
+// The slot's former call was too late.
+TEST(RequestSteps, a_call_is_judged_by_its_own_deadline) {
+    const auto setup = [](World& world) {
+        auto truth = std::make_shared<ServiceTruth>();
+        truth->slots = 1;
+        world.spawn({.name = "client", .row = 0}, [&world, truth](Process& who) {
+            ServicePeer<SimGround> peer(world, *truth, who);
+            for (const bool too_late : {true, false}) peer.conclude(peer.submit(too_late));
+        });
+        world.spawn({.name = "worker", .row = 1}, [&world, truth](Process& who) {
+            ServicePeer<SimGround>(world, *truth, who).answer(1, 1);
+        });
+    };
+    EXPECT_TRUE(holds(explore(kOnlyWakes, 10000, setup)));
+}
+
 // ---- workers ------------------------------------------------------------------------------------
+
+// Each of two workers takes one call and is gone. What is submitted between the wake of one and its
+// flag is for the other, whom nobody woke for it.
+TEST(RequestSteps, a_call_that_came_without_a_flag_is_passed_on) {
+    const auto setup = [](World& world) {
+        const layout::ServiceControl control(world.control().base(), 2);
+        for (std::size_t row = 0; row < 2; ++row) {
+            const Held held{row, held_by(row, RequestKind::filling)};
+            world.set_initial(control.state(row), held.word);
+            world.spawn({.name = "client", .row = row}, [&world, held](Process& who) {
+                (void)Side(world, who, 2).pool.submit(who.owner, held, {});
+            });
+        }
+        for (std::size_t row = 2; row < 4; ++row) {
+            world.spawn({.name = "worker", .row = row}, [&world](Process& who) {
+                Side me(world, who, 2);
+                sync::Patience patience(platform::kForeverNs, me.spin);
+                std::vector<sync::WaitingCall> calls;
+                sync::WorkWait<SimGround> wait(me.control, me.ground, who.owner, {});
+                world.require(wait.wait(patience, calls), "a wait without end ended");
+            });
+        }
+    };
+    EXPECT_TRUE(holds(explore(kOnlyWakes, 50000, setup)));
+}
 
 struct Stopped {};
 

@@ -134,6 +134,10 @@ struct SeesLooks : PlainGround {
         if (&word == count) at_look();
         return PlainGround::load_acquire(word);
     }
+    auto load_relaxed(const auto& word) const {
+        if (&word == count) at_look();
+        return PlainGround::load_relaxed(word);
+    }
 };
 
 class WorkersSpin : public WorkersWait {
