@@ -218,6 +218,25 @@ TEST(RequestSteps, a_call_that_came_without_a_flag_is_passed_on) {
     EXPECT_TRUE(holds(explore(kOnlyWakes, 50000, setup)));
 }
 
+TEST(RequestSteps, the_services_time_is_the_greatest_tag_that_was_taken) {
+    const auto setup = [](World& world) {
+        const layout::ServiceControl control(world.control().base(), 2);
+        for (std::size_t slot = 0; slot < 2; ++slot) {
+            const std::uint64_t queued = sync::request_in(kTicket, RequestKind::queued);
+            world.set_initial(control.state(slot), queued);
+            world.spawn({.name = "worker", .row = slot}, [&world, slot, queued](Process& who) {
+                std::vector<sync::WaitingCall> calls{
+                    {.slot = slot, .word = queued, .order = 10 * (slot + 1)}};
+                Side(world, who, 2).pool.take(who.owner, calls, false);
+            });
+        }
+        world.at_end([&world, control] {
+            world.require(world.last(control.service().time) == 20, "the time is too old");
+        });
+    };
+    EXPECT_TRUE(holds(explore(kOnlyWakes, 5000, setup)));
+}
+
 struct Stopped {};
 
 // Two workers; one of them is told to stop as soon as it is awake. The client calls until the other
