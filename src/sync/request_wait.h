@@ -38,8 +38,10 @@ class WorkWait {
         for (;;) {
             seen = pool_.requests();
             pool_.need_worker();
-            if (look(patience.over(), calls)) return true;
-            if (patience.over()) return false;
+            // Asked once: a call that was left for company is taken when the time is over.
+            const bool over = patience.over();
+            if (look(over, calls)) return true;
+            if (over) return false;
             std::int64_t slice = patience.next_slice_ns();
             if (hold_ns_ > 0) slice = std::min(slice, hold_ns_);
             ground_.sleep(word_, seen, slice);

@@ -106,6 +106,28 @@ TEST_F(WorkersWait, does_not_keep_a_call_beyond_its_own_patience) {
     EXPECT_EQ(calls.size(), 1U);
 }
 
+// The third look at a state takes long.
+struct LooksSlowly : PlainGround {
+    const void* state = nullptr;
+    mutable int looks = 0;
+    auto load_seq_cst(const auto& word) const {
+        if (&word == state && ++looks == 3) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(60));
+        }
+        return PlainGround::load_seq_cst(word);
+    }
+};
+// The time is over while it looks: what it left for company is not left to nobody.
+TEST_F(WorkersWait, takes_a_call_that_it_keeps_as_its_own_time_ends) {
+    LooksSlowly slow;
+    slow.state = &control.state(0);
+    submit();
+    Patience patience(50 * kMs, spin);
+    WorkWait<LooksSlowly> wait(control, slow, me, {.size_max = 2, .delay_max_ns = 5000 * kMs});
+    EXPECT_TRUE(wait.wait(patience, calls));
+    EXPECT_EQ(calls.size(), 1U);
+}
+
 TEST_F(WorkersWait, gets_nothing_when_there_is_nothing_in_time) {
     EXPECT_FALSE(wait({.size_max = 2, .delay_max_ns = 5 * kMs}, 200 * kMs));
     EXPECT_TRUE(calls.empty());
