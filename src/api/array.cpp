@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/bell.h"
 #include "api/book.h"
 #include "api/handle.h"
 #include "api/operation.h"
@@ -9,7 +10,6 @@
 #include "base/check.h"
 #include "layout/name.h"
 #include "platform/process.h"
-#include "sync/bells.h"
 #include "sync/racy_copy.h"
 
 namespace ndshare {
@@ -247,7 +247,7 @@ Array::Write::~Write() {
     ArrayVersion version(state_->segment->control().words(), state_->segment->ground());
     version.leave(state_->owner);
     state_->segment->write_local().release();
-    sync::ring_armed(state_->segment->control());
+    api::ring_armed(state_->segment->control());
 }
 
 const Spec& Array::Write::spec() const noexcept { return state_->impl->spec; }
@@ -279,7 +279,7 @@ void Array::Write::end(bool commit) {
             version.leave(state_->owner);
         }
         segment.write_local().release();
-        sync::ring_armed(segment.control());
+        api::ring_armed(segment.control());
         impl.refresh_bell();
     });
 }

@@ -30,4 +30,7 @@ class HandleBell {
     std::uint64_t owner_ = 0;  // 0: in no memory
 };
 
+// After news in this memory: rings the bells that are armed.
+void ring_armed(layout::Control control) noexcept;
+
 }  // namespace ndshare::api

@@ -17,7 +17,6 @@
 #include "platform/memory.h"
 #include "platform/process.h"
 #include "platform/record_lock.h"
-#include "sync/bells.h"
 #include "sync/peer_rows.h"
 #include "sync/version.h"
 

@@ -5,12 +5,12 @@
 #include <utility>
 
 #include "api/attrs.h"
+#include "api/bell.h"
 #include "api/interrupt.h"
 #include "api/operation.h"
 #include "api/stream_memory.h"
 #include "base/check.h"
 #include "platform/folder_watch.h"
-#include "sync/bells.h"
 #include "sync/request_wait.h"
 
 namespace ndshare {
@@ -80,7 +80,7 @@ void Client::Impl::close() noexcept {
             for (std::size_t slot = 0; slot < seat_.memory->control.slot_count(); ++slot) {
                 sync::Ground::wake_all(seat_.memory->control.state(slot));
             }
-            sync::ring_armed(seat_.memory->control.common());
+            api::ring_armed(seat_.memory->control.common());
         }
     }
     leave();

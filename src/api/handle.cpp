@@ -4,7 +4,6 @@
 #include "api/interrupt.h"
 #include "base/check.h"
 #include "layout/name.h"
-#include "sync/bells.h"
 
 namespace ndshare {
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "api/bell.h"
 #include "api/book.h"
 #include "api/interrupt.h"
 #include "api/places.h"
@@ -12,7 +13,6 @@
 #include "platform/memory.h"
 #include "platform/process.h"
 #include "platform/record_lock.h"
-#include "sync/bells.h"
 #include "sync/peer_rows.h"
 
 namespace ndshare::api {
@@ -330,7 +330,7 @@ void set_state(const Found& found, std::uint32_t state) {
     sync::Ground::wake_all(control.words().version);
     sync::Ground::wake_all(control.words().latest);
     sync::Ground::wake_all(control.words().room);
-    sync::ring_armed(control);
+    api::ring_armed(control);
     platform::unmap(memory, layout::kControlBytes);
 }
 

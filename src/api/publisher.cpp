@@ -2,6 +2,7 @@
 #include "api/publisher.h"
 
 #include "api/attrs.h"
+#include "api/bell.h"
 #include "api/book.h"
 #include "api/build.h"
 #include "api/interrupt.h"
@@ -10,7 +11,6 @@
 #include "base/check.h"
 #include "base/fault.h"
 #include "platform/stream_copy.h"
-#include "sync/bells.h"
 #include "sync/claim_wait.h"
 
 namespace ndshare {
@@ -47,7 +47,7 @@ void announce_replaced(const StreamMemory& memory) {
     NDSHARE_FAULT_POINT_QUIET("publisher.after_state");
     sync::Ground::wake_all(words.latest);
     sync::Ground::wake_all(words.room);
-    sync::ring_armed(memory.control.common());
+    api::ring_armed(memory.control.common());
 }
 
 struct Joined {
@@ -289,7 +289,7 @@ std::uint64_t Publisher::Impl::commit(const Use& use, std::size_t slot, const St
         throw CorruptBytes("its newest frame's word is damaged");
     }
     m.ends().tell_room();  // another publisher may wait for the slot that is the newest no more
-    sync::ring_armed(m.control.common());
+    api::ring_armed(m.control.common());
     return *seq;
 }
 
@@ -378,7 +378,7 @@ void Publisher::end() {
         const Impl::Use use(*impl_, "end");
         use.memory().ring().end();
         sync::Ground::wake_all(use.memory().control.words().room);
-        sync::ring_armed(use.memory().control.common());
+        api::ring_armed(use.memory().control.common());
     });
 }
 

@@ -8,7 +8,6 @@
 #include "api/operation.h"
 #include "base/check.h"
 #include "platform/process.h"
-#include "sync/bells.h"
 
 namespace ndshare {
 namespace {

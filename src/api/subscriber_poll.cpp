@@ -3,7 +3,6 @@
 #include "api/operation.h"
 #include "api/subscriber.h"
 #include "platform/process.h"
-#include "sync/bells.h"
 
 namespace ndshare {
 

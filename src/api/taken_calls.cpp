@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
+#include "api/bell.h"
 #include "api/views.h"
 #include "base/check.h"
 #include "platform/clock.h"
-#include "sync/bells.h"
 
 namespace ndshare::api {
 namespace {
@@ -91,7 +91,7 @@ void TakenCalls::give_back_open() noexcept {
     }
     if (count == 0) return;
     note_over(count, true);
-    sync::ring_armed(memory_->control.common());
+    api::ring_armed(memory_->control.common());
 }
 
 // Fields whose calls are not side by side: the pool's gaps, or shapes below the largest.
@@ -288,7 +288,7 @@ void TakenCalls::note_over(std::size_t count, bool failed) {
         Atomics::store_relaxed(line.busy_since_ns, std::uint64_t{0});
         Atomics::add_seq_cst(line.busy_ns, static_cast<std::uint64_t>(now) - since);
     }
-    sync::ring_armed(memory_->control.common());
+    api::ring_armed(memory_->control.common());
 }
 
 }  // namespace ndshare::api

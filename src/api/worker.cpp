@@ -1,6 +1,7 @@
 #include "api/worker.h"
 
 #include "api/attrs.h"
+#include "api/bell.h"
 #include "api/build.h"
 #include "api/interrupt.h"
 #include "api/look_at.h"
@@ -8,7 +9,6 @@
 #include "api/stream_memory.h"
 #include "base/check.h"
 #include "base/fault.h"
-#include "sync/bells.h"
 #include "sync/request_wait.h"
 
 namespace ndshare {
@@ -40,7 +40,7 @@ void announce_replaced(const ServiceMemory& memory) {
     }
     sync::Ground::wake_all(words.room);
     sync::Ground::wake_all(memory.control.service().requests);
-    sync::ring_armed(memory.control.common());
+    api::ring_armed(memory.control.common());
 }
 
 [[noreturn]] void throw_other_specs(const std::string& name, const Wanted& wanted,

@@ -3,10 +3,12 @@
 //
 //   owner_is_alive(owner)  the row's record lock is held and the row was not taken again since
 //   sleep(word, expected, ns), wake_all(word), wake_one(word)
+//   ring(pid, fd, inode)   platform::ring_other
 //
 // Threads: any. Processes: any that map the control region.
 #pragma once
 #include "layout/control.h"
+#include "platform/bell_pipe.h"
 #include "platform/futex.h"
 #include "platform/record_lock.h"
 #include "sync/atomics.h"
@@ -41,6 +43,9 @@ class Ground : public Atomics {
     }
     static void wake_one(auto& word) noexcept {
         platform::futex_wake_one(WordAccess::futex_word(word));
+    }
+    static bool ring(std::uint32_t pid, std::uint32_t fd, std::uint64_t inode) noexcept {
+        return platform::ring_other(pid, fd, inode);
     }
 
  private:

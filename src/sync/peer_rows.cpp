@@ -6,6 +6,7 @@
 #include "base/fault.h"
 #include "platform/record_lock.h"
 #include "sync/atomics.h"
+#include "sync/high_water.h"
 
 namespace ndshare::sync {
 namespace {
@@ -15,15 +16,6 @@ using layout::kRowCount;
 
 // The byte after the rows'. Whoever fails to lock a row asks whether this is why.
 constexpr std::uint64_t kDoorByte = kRowCount;
-
-void raise_high_water(Control control, std::size_t row) {
-    auto& word = control.words().row_high_water;
-    std::uint32_t seen = Atomics::load_acquire(word);
-    // SYNC(row-high-water): whoever sees the mark may touch the row's page.
-    while (seen <= row &&
-           !Atomics::compare_exchange(word, seen, static_cast<std::uint32_t>(row + 1))) {
-    }
-}
 
 std::size_t rows_in_use(Control control) {
     // SYNC(row-high-water)
@@ -61,7 +53,7 @@ std::uint64_t take_row_unsigned(int fd, Control control, const ReserveRow& reser
     }
     for (std::size_t row = in_use; row < kRowCount; ++row) {
         reserve_row(row);
-        raise_high_water(control, row);
+        raise_high_water(Atomics{}, control.words().row_high_water, row);
         if (try_take(fd, control, row)) return owner_in(row);
     }
     for (std::size_t row = 0; row < kRowCount; ++row) {

@@ -108,6 +108,9 @@ class SimGround {
     }
     void wake_all(auto& word) const { world_->wake_all(&word); }
     void wake_one(auto& word) const { world_->wake_one(&word); }
+    bool ring(std::uint32_t pid, std::uint32_t fd, std::uint64_t inode) const {
+        return world_->ring(pid, fd, inode);
+    }
 
  protected:
     World& world() const { return *world_; }

@@ -15,10 +15,12 @@ constexpr Place kPlaces[] = {
     {offsetof(layout::ControlWords, lock), "lock"},
     {offsetof(layout::ControlWords, turn), "turn"},
     {offsetof(layout::ControlWords, need_wake), "need_wake"},
+    {offsetof(layout::ControlWords, need_ring), "need_ring"},
     {offsetof(layout::ControlWords, attrs), "attrs"},
     {offsetof(layout::ControlWords, attrs_lock), "attrs_lock"},
     {offsetof(layout::ControlWords, attrs_bytes), "attrs_bytes[0]"},
     {offsetof(layout::ControlWords, attrs_bytes) + 4, "attrs_bytes[1]"},
+    {offsetof(layout::ControlWords, bell_high_water), "bell mark"},
 };
 
 }  // namespace
@@ -30,6 +32,9 @@ std::string World::name_of(const void* word) const {
     for (const Place& place : kPlaces) {
         if (place.offset == offset) return place.name;
     }
+    if (offset >= offsetof(Arena, pipes)) {
+        return "pipe " + std::to_string(1 + (offset - offsetof(Arena, pipes)) / 4);
+    }
     if (offset >= offsetof(Arena, scratch)) {
         return "scratch[" + std::to_string((offset - offsetof(Arena, scratch)) / 8) + "]";
     }
@@ -39,6 +44,12 @@ std::string World::name_of(const void* word) const {
     if (offset >= layout::kControlBytes) {
         return "stream+" + std::to_string(offset - layout::kControlBytes);
     }
+    if (offset >= layout::kBellsOffset) {
+        const std::size_t in_bells = offset - layout::kBellsOffset;
+        return "bell " + std::to_string(in_bells / sizeof(layout::Bell)) + "+" +
+               std::to_string(in_bells % sizeof(layout::Bell));
+    }
+    if (offset % sizeof(layout::Row) != 0) return "signature of a row";
     return "epoch of row " + std::to_string((offset - layout::kRowsOffset) / sizeof(layout::Row));
 }
 

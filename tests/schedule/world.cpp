@@ -370,4 +370,16 @@ void World::wake_one(const void* word) {
     end_step("wake one", word, asleep.size(), 0);
 }
 
+// The pipe of that process, if it lives and everything agrees.
+bool World::ring(std::uint32_t pid, std::uint32_t fd, std::uint64_t inode) {
+    pause();  // between the look at its words and the pipe
+    for (const Process& p : processes_) {
+        if (!p.unfinished() || pid_of(p) != pid || fd_of(p) != fd || inode_of(p) != inode) continue;
+        exchange(&pipe(fd), sizeof(layout::Word32), 1, Order::acq_rel);  // the kernel's own lock
+        wake_all(&pipe(fd));
+        return true;
+    }
+    return false;
+}
+
 }  // namespace ndshare::schedule

@@ -42,6 +42,7 @@ struct Arena {
     alignas(64) std::byte control[layout::kControlBytes + kStreamBytes];
     layout::Word64 payload[16];
     layout::Word64 scratch[8];
+    layout::Word32 pipes[4];  // 1: readable
 };
 
 class World;
@@ -93,6 +94,15 @@ class World {
     layout::Control control() { return layout::Control(arena_->control); }
     layout::Word64& payload(std::size_t k) { return arena_->payload[k]; }
     layout::Word64& scratch(std::size_t k) { return arena_->scratch[k]; }
+    // What poll sleeps on; fd: 1 to 4, one a row. It goes with its process.
+    layout::Word32& pipe(std::size_t fd) { return arena_->pipes[fd - 1]; }
+    static std::uint32_t pid_of(const Process& who) {
+        return static_cast<std::uint32_t>(who.number + 1);
+    }
+    static std::uint64_t inode_of(const Process& who) { return 100 + who.number; }
+    static std::uint32_t fd_of(const Process& who) {
+        return static_cast<std::uint32_t>(who.row + 1);
+    }
     // A process that is there from the beginning, its row taken before the run; one a row.
     void spawn(const Role& role, std::function<void(Process&)> body);
     // Checked when all processes have ended or died.
@@ -139,6 +149,7 @@ class World {
     void wake_all(const void* word);
     // One of them, whichever: the kernel promises no order to those who rely on none.
     void wake_one(const void* word);
+    bool ring(std::uint32_t pid, std::uint32_t fd, std::uint64_t inode);
 
     // ---- for schedule/explore.cpp ---------------------------------------------------------------
     Verdict run(const Plan& plan, Choices& choices, const std::function<void(World&)>& setup,

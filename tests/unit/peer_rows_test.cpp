@@ -98,6 +98,23 @@ TEST_F(PeerRows, behind_an_open_door_are_all_free_but_ones_own) {
     }
 }
 
+TEST_F(PeerRows, that_are_held_and_not_signed_are_passed_over) {
+    const auto one = file.open(), two = file.open();
+    clear_row(control, row_of(take(one)));  // a forked child that is on its way
+    EXPECT_EQ(take(two), owner_word(1, 1));
+}
+
+TEST_F(PeerRows, that_another_takes_just_now_are_passed_over) {
+    const auto quick = file.open(), slow = file.open();
+    const std::uint64_t got = take_row_unsigned(slow.get(), control, [&](std::size_t row) {
+        if (row > 0) return;
+        EXPECT_EQ(take(quick), owner_word(0, 1));
+        EXPECT_EQ(take(file.open()), owner_word(1, 1));
+    });
+    EXPECT_EQ(got, owner_word(1, 2));
+    EXPECT_EQ(mark(), 2U);
+}
+
 TEST_F(PeerRows, have_epochs_that_wrap) {
     const std::uint64_t last = ~std::uint64_t{0} >> kEpochShift;
     Atomics::store_relaxed(control.row(0).epoch, last);
