@@ -22,42 +22,36 @@ std::size_t rows_in_use(Control control) {
     return std::min<std::size_t>(Atomics::load_acquire(control.words().row_high_water), kRowCount);
 }
 
-bool try_take(int fd, Control control, std::size_t row) {
+// 0: another has it.
+std::uint64_t try_take(int fd, Control control, std::size_t row) {
     if (!platform::try_record_lock(fd, row)) {
         // Rows and door open in one step, so that a row that is free by now is met further on.
         if (platform::is_locked_by_another(fd, kDoorByte)) throw DoorIsShut{};
-        return false;
+        return 0;
     }
     NDSHARE_FAULT_POINT("peer_rows.after_lock");
-    // SYNC(row-epoch): from here a lock word of the row's former holder is a dead one's.
-    const std::uint64_t epoch = Atomics::load_relaxed(control.row(row).epoch);  // ours alone now
-    Atomics::store_release(control.row(row).epoch,
-                           (epoch + 1) & (~std::uint64_t{0} >> kEpochShift));
+    const std::uint64_t epoch = raise_epoch(Atomics{}, control.row(row));
     NDSHARE_FAULT_POINT("peer_rows.after_epoch");
-    return true;
+    return owner_word(row, epoch);
 }
 
 }  // namespace
 
 std::uint64_t take_row_unsigned(int fd, Control control, const ReserveRow& reserve_row) {
-    const auto owner_in = [&](std::size_t row) {
-        return owner_word(row, Atomics::load_relaxed(control.row(row).epoch));  // ours alone
-    };
     const std::size_t in_use = rows_in_use(control);
     // Rows that say they are free, then a new one, then those whose holder may have died.
     for (std::size_t row = 0; row < in_use; ++row) {
         // Relaxed: a stale pid only changes the order in which rows are tried.
-        if (Atomics::load_relaxed(control.row(row).pid) == 0 && try_take(fd, control, row)) {
-            return owner_in(row);
-        }
+        if (Atomics::load_relaxed(control.row(row).pid) != 0) continue;
+        if (const std::uint64_t owner = try_take(fd, control, row)) return owner;
     }
     for (std::size_t row = in_use; row < kRowCount; ++row) {
         reserve_row(row);
         raise_high_water(Atomics{}, control.words().row_high_water, row);
-        if (try_take(fd, control, row)) return owner_in(row);
+        if (const std::uint64_t owner = try_take(fd, control, row)) return owner;
     }
     for (std::size_t row = 0; row < kRowCount; ++row) {
-        if (try_take(fd, control, row)) return owner_in(row);
+        if (const std::uint64_t owner = try_take(fd, control, row)) return owner;
     }
     throw Invalid("too many peers: " + std::to_string(kRowCount) +
                   " processes hold it already; close it in one of them");

@@ -28,6 +28,16 @@ using ReserveRow = std::function<void(std::size_t row)>;
 // The last holder is just taking the name away: look at the name again.
 struct DoorIsShut : std::exception {};
 
+// REQUIRES: the row's record lock is held. Returns this holding's epoch.
+template <class Ground>
+std::uint64_t raise_epoch(Ground&& ground, layout::Row& row) {
+    const std::uint64_t epoch = ground.load_relaxed(row.epoch);  // ours alone now
+    const std::uint64_t next = (epoch + 1) & (~std::uint64_t{0} >> kEpochShift);
+    // SYNC(row-epoch): from here a lock word of the row's former holder is a dead one's.
+    ground.store_release(row.epoch, next);
+    return next;
+}
+
 // Takes a free row through fd and signs it. Returns this holding's owner word.
 // Throws DoorIsShut; Invalid("too many peers …") when all rows are held by the living.
 std::uint64_t take_row(int fd, layout::Control control, const PeerIdentity& who,

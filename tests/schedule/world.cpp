@@ -4,8 +4,8 @@
 #include <cstring>
 #include <limits>
 
-#include "sync/owner.h"
-#include "sync/patience.h"
+#include "schedule/sim_ground.h"
+#include "sync/peer_rows.h"
 
 namespace ndshare::schedule {
 namespace {
@@ -122,10 +122,8 @@ void World::take_row(Process& who) {
     row.holder = &who;
     who.knowledge.now.join(row.left);
     end_step("lock its row", nullptr, who.row, 0);
-    layout::Word64& epoch = control().row(who.row).epoch;
-    const std::uint64_t next = load(&epoch, sizeof epoch, Order::relaxed) + 1;
-    store(&epoch, sizeof epoch, Order::release, next);
-    who.owner = sync::owner_word(who.row, next);
+    SimGround ground(*this, who.row);
+    who.owner = sync::owner_word(who.row, sync::raise_epoch(ground, control().row(who.row)));
 }
 
 void World::leave_row(Process& who) {

@@ -4,7 +4,7 @@
 //
 // A killed process never runs again, nothing on its stack is destroyed, and its row's lock is free
 // at once: a kernel that takes longer looks like a kill that comes later. Processes that come back
-// take the row as sync/peer_rows.cpp does: the lock, then a higher epoch.
+// take the row as sync/peer_rows.cpp does: the lock, then a higher epoch (the same code).
 // Threads: one.
 #pragma once
 #include <cstdint>
