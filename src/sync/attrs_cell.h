@@ -19,7 +19,8 @@ class AttrsCell {
  public:
     AttrsCell(layout::Control control, Ground& ground) : control_(control), ground_(ground) {}
 
-    bool was_ever_set() const { return ground_.load_acquire(control_.words().attrs) != 0; }
+    // REQUIRES: the attrs lock is held (relaxed: only its holder changes the count).
+    bool was_ever_set() const { return ground_.load_relaxed(control_.words().attrs) != 0; }
 
     // Empty while none was ever set. Throws CorruptBytes for a length that cannot be.
     std::string read() const {

@@ -22,7 +22,7 @@ class LocalLock {
     // false: timed out. mistake: the text when this thread holds it already.
     bool acquire(Patience& patience, const char* mistake) {
         if (held_by_this_thread()) throw Invalid(mistake);
-        if (try_acquire(0) || patience.spin_until([&] { return try_acquire(0); })) return true;
+        if (patience.spin_until([&] { return try_acquire(0); })) return true;
         for (;;) {
             std::uint32_t seen = holder_.load(std::memory_order_acquire);
             if (seen == 0) {
@@ -31,11 +31,8 @@ class LocalLock {
                 continue;
             }
             if (patience.over()) return false;
-            if ((seen & kSlept) == 0) {
-                if (!holder_.compare_exchange_strong(seen, seen | kSlept)) continue;
-                seen |= kSlept;
-            }
-            platform::futex_wait(word(), seen, patience.next_slice_ns());
+            if (!holder_.compare_exchange_strong(seen, seen | kSlept)) continue;
+            platform::futex_wait(word(), seen | kSlept, patience.next_slice_ns());
             patience.ask_whether_to_go_on();
         }
     }

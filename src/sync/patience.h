@@ -52,9 +52,7 @@ class SpinBudget {
     static constexpr int kPauseMax = 256;
 
  private:
-    void set(std::int64_t value) noexcept {
-        if (fixed_ns_ < 0) adaptive_ns_.store(value, std::memory_order_relaxed);
-    }
+    void set(std::int64_t value) noexcept { adaptive_ns_.store(value, std::memory_order_relaxed); }
     void end_trial(int pause) noexcept {
         pause_.store(pause, std::memory_order_relaxed);
         pause_left_.store(pause, std::memory_order_relaxed);

@@ -28,19 +28,18 @@ class ReadTurn {
     // over. Writers call it before they take the lock, readers before they ask.
     template <class Quiet>
     void let_pass(Patience& patience, Quiet quiet) {
-        // SYNC(read-turn): relaxed would do; a late look lets one more write go first.
-        std::uint32_t seen = ground_.load_acquire(word_);
+        // Relaxed, here and below: a late look lets one more write go first, and what is changed on
+        // its strength is changed from exactly that word.
+        std::uint32_t seen = ground_.load_relaxed(word_);
         const std::uint32_t nonce = seen >> kNonceShift;
         while (seen != 0 && seen >> kNonceShift == nonce && !patience.over()) {
-            if ((seen & kAwaited) == 0) {
-                if (!ground_.compare_exchange(word_, seen, seen | kAwaited)) continue;
-                seen |= kAwaited;
-            }
+            if (!ground_.compare_exchange(word_, seen, seen | kAwaited)) continue;
+            seen |= kAwaited;
             const std::uint64_t before = quiet();
             const std::int64_t slice_ns = patience.turn_slice_ns();
             ground_.sleep(word_, seen, slice_ns);
             patience.ask_whether_to_go_on();
-            const std::uint32_t now = ground_.load_acquire(word_);
+            const std::uint32_t now = ground_.load_relaxed(word_);
             if (now == seen && before != 0 && slice_ns == kSliceFirstNs && quiet() == before) {
                 clear(seen);
                 return;
@@ -53,21 +52,20 @@ class ReadTurn {
     // again).
     bool ask(std::uint32_t nonce) {
         mine_ = nonce << kNonceShift;
-        if (is_mine(ground_.load_acquire(word_))) return true;
+        if (is_mine(ground_.load_relaxed(word_))) return true;
         std::uint32_t expected = 0;
         NDSHARE_FAULT_POINT("read_turn.before_ask");
         return ground_.compare_exchange(word_, expected, mine_);
     }
     // Called between pieces of a copy, so that a long one is not taken for a stopped one.
     void progress() {
-        std::uint32_t seen = ground_.load_acquire(word_);
+        std::uint32_t seen = ground_.load_relaxed(word_);
         if (!is_mine(seen)) return;  // cleared by a writer that lost patience: the copy may be torn
         const std::uint32_t next = (seen & ~kProgressMask) | ((seen + 1) & kProgressMask);
         ground_.compare_exchange(word_, seen, next);  // lost: somebody set kAwaited; next time
     }
     void done() {
-        // SYNC(read-turn): writers that see the turn end begin after our copy.
-        std::uint32_t seen = ground_.load_acquire(word_);
+        std::uint32_t seen = ground_.load_relaxed(word_);
         while (is_mine(seen)) {
             if (!ground_.compare_exchange(word_, seen, std::uint32_t{0})) continue;
             if ((seen & kAwaited) != 0) ground_.wake_all(word_);

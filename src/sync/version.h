@@ -93,7 +93,7 @@ class Version {
     template <class Copy>
     ReadOutcome read(Copy copy, Patience& patience, std::uint32_t nonce, std::uint64_t& version) {
         for (int attempt = 0; attempt < kOptimisticAttempts; ++attempt) {
-            const ReadOutcome outcome = attempt_read(copy, patience, version, Slept::once, [] {});
+            const ReadOutcome outcome = attempt_read(copy, patience, version, [] {});
             if (outcome != ReadOutcome::timed_out || patience.over()) return outcome;
         }
         return read_in_turn(copy, patience, nonce, version);
@@ -134,7 +134,6 @@ class Version {
 
  private:
     static constexpr int kOptimisticAttempts = 3;
-    enum class Slept { once, as_needed };
 
     // For ReadTurn::let_pass.
     std::uint64_t quiet() { return lock_.held_by_the_living() ? 0 : load() + 1; }
@@ -144,21 +143,17 @@ class Version {
         ground_.wake_all(words_.version);
     }
 
-    // One copy, once nobody writes. timed_out: torn, or still being written when patience is over
-    // or after one sleep where no more is wanted.
+    // One copy, once nobody writes. timed_out: torn, or still being written after one sleep.
     template <class Copy, class Step>
-    ReadOutcome attempt_read(Copy& copy, Patience& patience, std::uint64_t& version, Slept sleeps,
-                             Step step) {
+    ReadOutcome attempt_read(Copy& copy, Patience& patience, std::uint64_t& version, Step step) {
         std::uint64_t before = 0;
         const auto look = [&] { return !is_odd(before = load()); };
-        bool slept = false;
-        while (!(slept ? look() : patience.spin_until(look))) {
+        if (!patience.spin_until(look)) {
             if (is_incomplete()) return ReadOutcome::incomplete;
-            if (patience.over() || (slept && sleeps == Slept::once)) {
-                return ReadOutcome::timed_out;
+            if (!patience.over()) sleep_while(before, patience);
+            if (!look()) {
+                return is_incomplete() ? ReadOutcome::incomplete : ReadOutcome::timed_out;
             }
-            sleep_while(before, patience);
-            slept = true;
         }
         NDSHARE_FAULT_POINT("version.before_copy");
         // SYNC(version-even): pairs with the acquire in load().
@@ -187,8 +182,8 @@ class Version {
                 if (patience.over()) return ReadOutcome::timed_out;
                 turn_.let_pass(patience, [this] { return quiet(); });
             }
-            const ReadOutcome outcome = attempt_read(copy, patience, version, Slept::as_needed,
-                                                     [this] { turn_.progress(); });
+            const ReadOutcome outcome =
+                attempt_read(copy, patience, version, [this] { turn_.progress(); });
             if (outcome != ReadOutcome::timed_out || patience.over()) return outcome;
         }
     }

@@ -29,28 +29,22 @@ class WriteLock {
 
     // REQUIRES: nobody of this process is inside. false: timed out.
     bool acquire(std::uint64_t me, Patience& patience) {
-        if (try_acquire(me)) return true;
         if (patience.spin_until([&] { return try_acquire(me); })) return true;
         for (;;) {
             std::uint64_t seen = ground_.load_acquire(word_);
-            if (seen == 0) {
+            // Free; or of a dead one who had our row, or scribbled: we are not inside, and to the
+            // others we are alive.
+            if (seen == 0 || (seen & kRowMask) == (me & kRowMask)) {
                 // Others may sleep still: whoever slept takes the word as contended, and wakes.
-                if (ground_.compare_exchange(word_, seen, me | kContended)) return true;
-                continue;
-            }
-            if ((seen & kRowMask) == (me & kRowMask)) {
-                // Of a dead one who had our row, or scribbled: we are not inside, and to the others
-                // we are alive. SYNC(write-lock)
+                // SYNC(write-lock)
                 if (ground_.compare_exchange(word_, seen, me | kContended)) return true;
                 continue;
             }
             if (recover_if_dead(seen)) continue;
             if (patience.over()) return false;
-            if ((seen & kContended) == 0) {
-                if (!ground_.compare_exchange(word_, seen, seen | kContended)) continue;
-                seen |= kContended;
-            }
-            ground_.sleep(word_, static_cast<std::uint32_t>(seen), patience.next_slice_ns());
+            if (!ground_.compare_exchange(word_, seen, seen | kContended)) continue;
+            ground_.sleep(word_, static_cast<std::uint32_t>(seen | kContended),
+                          patience.next_slice_ns());
             patience.ask_whether_to_go_on();
         }
     }

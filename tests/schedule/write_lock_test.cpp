@@ -95,6 +95,36 @@ TEST(WriteLock, a_lock_of_a_dead_process_is_free_after_one_slice) {
     EXPECT_TRUE(holds(explore(plan, 12000, three_processes<SimGround>(3, 2))));
 }
 
+// Who finds the word free after a recovery knows nothing of the death, and sees all that the dead
+// one did.
+TEST(WriteLock, a_recovery_hands_on_what_the_dead_one_did_under_weak_memory) {
+    const auto setup = [](World& world) {
+        const auto inside = std::make_shared<Inside>();
+        const auto over = std::make_shared<bool>(false);
+        world.spawn({.name = "mortal", .row = 0},
+                    [=, &world](Process& who) { go_in<SimGround>(world, *inside, who, 1); });
+        world.spawn({.name = "looker", .row = 1, .may_be_killed = false},
+                    [=, &world](Process& who) {
+                        SimGround ground(world, who.row);
+                        sync::WriteLock lock(world.control().words().lock, ground);
+                        while (!*over) (void)lock.held_by_the_living();
+                    });
+        world.spawn({.name = "next", .row = 2, .may_be_killed = false}, [=, &world](Process& who) {
+            SimGround ground(world, who.row);
+            sync::WriteLock lock(world.control().words().lock, ground);
+            // After the other one has let go, or has died in there.
+            while (world.last(world.scratch(0)) == 0 && world.kill_count() == 0) world.pause();
+            while (!lock.try_acquire(who.owner)) world.pause();
+            world.require(ground.load_relaxed(world.scratch(0)) == world.last(world.scratch(0)),
+                          "what the dead one did was not handed on");
+            lock.release(who.owner);
+            *over = true;
+        });
+    };
+    const Plan plan{.slices = Slices::any_time, .kills = 1, .weak_memory = true};
+    EXPECT_TRUE(holds(explore(plan, 10000, setup)));
+}
+
 TEST(WriteLock, a_try_never_sleeps) {
     const auto setup = [](World& world) {
         for (std::size_t row = 0; row < 3; ++row) {

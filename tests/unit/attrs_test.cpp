@@ -24,6 +24,15 @@ TEST(Attrs, are_what_was_written_last) {
     EXPECT_EQ(memory.control().attrs_text(1)[layout::kAttrsCapacityBytes], std::byte{0});
 }
 
+TEST(Attrs, fill_their_bytes_and_no_more) {
+    support::ControlMemory memory;
+    support::PlainGround ground;
+    AttrsCell cell(memory.control(), ground);
+    memory.control().attrs_text(1)[1] = std::byte{7};
+    cell.write(std::string("x"));
+    EXPECT_EQ(memory.control().attrs_text(1)[1], std::byte{7});
+}
+
 TEST(Attrs, of_an_impossible_length_are_corrupt) {
     support::ControlMemory memory;
     support::PlainGround ground;
@@ -31,6 +40,9 @@ TEST(Attrs, of_an_impossible_length_are_corrupt) {
     cell.write("x");
     ground.store_relaxed(memory.control().words().attrs_bytes[1],
                          std::uint32_t{layout::kAttrsCapacityBytes + 1});
+    EXPECT_THROW((void)cell.read(), CorruptBytes);
+    // Nor is anything read of it: there is no such memory.
+    ground.store_relaxed(memory.control().words().attrs_bytes[1], std::uint32_t{1} << 29);
     EXPECT_THROW((void)cell.read(), CorruptBytes);
 }
 

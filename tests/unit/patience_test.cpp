@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <ctime>
 #include <thread>
 
 #include "sync/local_lock.h"
@@ -195,6 +197,13 @@ TEST_F(Blocking, is_told_once_for_each_wait) {
     EXPECT_EQ(g_after, 1);
 }
 
+TEST_F(Blocking, is_told_before_the_slice_of_a_readers_turn) {
+    SpinBudget spin(0);
+    Patience patience(platform::kForeverNs, spin);
+    (void)patience.turn_slice_ns();
+    EXPECT_EQ(g_before, 1);
+}
+
 TEST_F(Blocking, is_told_before_a_look_that_spins) {
     if (platform::online_cpu_count() < 2) GTEST_SKIP() << "nobody spins on one CPU";
     SpinBudget spin;
@@ -234,6 +243,72 @@ TEST(LocalLock, is_held_by_one_thread_and_known_to_it) {
         Patience brief(5 * kMs, spin);
         EXPECT_TRUE(lock.acquire(brief, "twice"));
     }).join();
+}
+
+struct Interrupt {};
+
+TEST(LocalLock, is_not_waited_for_when_the_caller_wants_no_more) {
+    LocalLock lock;
+    SpinBudget spin(0);
+    Patience patience(platform::kForeverNs, spin);
+    ASSERT_TRUE(lock.acquire(patience, "twice"));
+    std::thread([&] {
+        // Were nobody asked, it would end all the same, and without a throw.
+        Patience interrupted(2000 * kMs, spin, [] { throw Interrupt{}; });
+        EXPECT_THROW((void)lock.acquire(interrupted, "twice"), Interrupt);
+    }).join();
+    lock.release();
+}
+
+std::int64_t cpu_ns_of_this_thread() {
+    timespec now{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
+}
+
+TEST(LocalLock, that_is_waited_for_costs_no_time_of_the_cpu) {
+    LocalLock lock;
+    SpinBudget spin(0);
+    Patience patience(platform::kForeverNs, spin);
+    ASSERT_TRUE(lock.acquire(patience, "twice"));
+    std::thread([&] {
+        Patience brief(60 * kMs, spin);
+        const std::int64_t begin = cpu_ns_of_this_thread();
+        EXPECT_FALSE(lock.acquire(brief, "twice"));
+        EXPECT_LT(cpu_ns_of_this_thread() - begin, 20 * kMs);
+    }).join();
+    lock.release();
+}
+
+// Whoever sleeps through a slice is asked whether to go on; whoever is woken is not.
+TEST_F(Blocking, ends_with_a_wake_when_a_local_lock_is_let_go) {
+    static std::atomic<bool> sleeps;
+    g_block_hooks = {[]() noexcept -> void* {
+                         sleeps = true;
+                         return &g_before;
+                     },
+                     [](void*) noexcept {}};
+    constexpr int kRounds = 10;
+    int slept_through = 0;
+    for (int round = 0; round < kRounds; ++round) {
+        LocalLock lock;
+        SpinBudget spin(0);
+        sleeps = false;
+        Patience patience(platform::kForeverNs, spin);
+        ASSERT_TRUE(lock.acquire(patience, "twice"));
+        std::thread sleeper([&] {
+            bool asked = false;
+            Patience its(platform::kForeverNs, spin, [&] { asked = true; });
+            EXPECT_TRUE(lock.acquire(its, "twice"));
+            slept_through += asked ? 1 : 0;
+            lock.release();
+        });
+        while (!sleeps) std::this_thread::yield();
+        pass(kMs);
+        lock.release();
+        sleeper.join();
+    }
+    EXPECT_LT(slept_through, kRounds / 2);
 }
 
 TEST(LocalLock, lets_one_in_at_a_time_whether_they_spin_or_sleep) {

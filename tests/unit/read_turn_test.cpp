@@ -4,18 +4,19 @@
 
 #include <gtest/gtest.h>
 
-#include "support/plain_ground.h"
+#include <thread>
+
+#include "support/racing_ground.h"
 
 namespace ndshare::sync {
 namespace {
 
-using support::PlainGround;
-using Turn = ReadTurn<PlainGround>;
+using Turn = ReadTurn<support::RacingGround>;
 
 class OneTurn : public testing::Test {
  protected:
     layout::Word32 word{};
-    PlainGround ground;
+    support::RacingGround ground;
     Turn reader{word, ground}, other{word, ground}, writer{word, ground};
     SpinBudget spin{0};
     int steps = 0;
@@ -105,6 +106,37 @@ TEST_F(OneTurn, is_one_readers_until_it_is_done) {
     reader.done();
     EXPECT_EQ(now(), 0U);
     EXPECT_TRUE(ground.woke(&word));
+}
+
+TEST_F(OneTurn, that_ends_before_it_is_marked_is_not_slept_on) {
+    ASSERT_TRUE(reader.ask(7));
+    ground.before_exchange(1, [this] { reader.done(); });
+    let_pass();
+    EXPECT_TRUE(ground.slept_ns.empty());
+}
+
+TEST_F(OneTurn, that_goes_on_as_it_is_passed_over_stands) {
+    ASSERT_TRUE(reader.ask(7));
+    // The first exchange marks it, the second would clear it, were it as it was.
+    ground.before_exchange(2, [this] { reader.progress(); });
+    let_pass();
+    EXPECT_TRUE(is_asked());
+    EXPECT_FALSE(ground.woke(&word));
+}
+
+TEST_F(OneTurn, of_one_who_never_asked_is_nobodys) {
+    reader.progress();
+    EXPECT_EQ(now(), 0U);
+}
+
+struct Interrupt {};
+
+TEST_F(OneTurn, is_not_waited_for_when_the_caller_wants_no_more) {
+    ASSERT_TRUE(reader.ask(7));
+    ground.meanwhile = [] { std::this_thread::sleep_for(std::chrono::milliseconds(16)); };
+    Patience interrupted(platform::kForeverNs, spin, [] { throw Interrupt{}; });
+    EXPECT_THROW(writer.let_pass(interrupted, [] { return std::uint64_t{1}; }), Interrupt);
+    EXPECT_TRUE(is_asked());
 }
 
 TEST_F(OneTurn, that_nobody_waits_for_wakes_nobody) {
