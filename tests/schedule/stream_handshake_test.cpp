@@ -350,6 +350,43 @@ TEST(StreamRecovery, sees_the_commit_of_whom_the_epoch_calls_dead) {
     EXPECT_TRUE(holds(explore(kOnlyWakes, 3000, setup)));
 }
 
+// ---- row-epoch ----------------------------------------------------------------------------------
+
+// An end's owner dies, and the next process of its row takes the end: whoever looks meanwhile may
+// take the former one for dead, but not the new one, and remember that.
+TEST(StreamPins, of_who_took_a_dead_ones_end_count) {
+    const auto setup = [](World& world) {
+        Ring ring(world, 2);
+        ring.has(kBegin + 1, 0);
+        ring.has_newest(kBegin + 2, 1);
+        ring.has_end(1, kBegin, sync::bit_of(0));
+        enum { kHeld = 1, kLooked };
+        world.spawn({.name = "publisher", .row = 0}, [&world, ring](Process& who) {
+            Hand hand(world, ring, who);
+            // Over the frame that the dead one has pinned; then there is none but the reader's.
+            const auto first = hand.ring.claim(who.owner, false, true, hand.memory);
+            if (first) {
+                (void)hand.ring.publish(who.owner, first.slot);
+                ring.pause_until(kHeld);
+                world.require(!hand.ring.claim(who.owner, false, true, hand.memory),
+                              "a slot was claimed that a living one has pinned");
+            }
+            ring.say(kLooked);
+        });
+        world.spawn({.name = "reader", .row = 1, .lives = 2}, [&world, ring](Process& who) {
+            Hand hand(world, ring, who);
+            if (who.life == 0) world.die();
+            const std::size_t end = hand.ends.take(who.owner, layout::kEndInOrder);
+            world.require(hand.ring.take_exactly(end, kBegin + 2, hand.place) ==
+                              sync::SlotRing<SimGround>::Exact::frame,
+                          "the newest frame is gone");
+            ring.say(kHeld);
+            ring.pause_until(kLooked);
+        });
+    };
+    EXPECT_TRUE(holds(explore(kOnlyWakes, 20000, setup)));
+}
+
 // ---- cursor, joins ------------------------------------------------------------------------------
 
 // A newcomer that reads nothing, and a publisher that goes on as long as it may.
