@@ -30,8 +30,7 @@ class SpinBudget {
     }
     void answered() noexcept {
         set(std::min(ns() * 2, kMaxNs));
-        const int pause = pause_.load(std::memory_order_relaxed);
-        if (pause > 0 || on_trial_.load(std::memory_order_relaxed)) end_trial(pause / 2);
+        end_trial(pause_.load(std::memory_order_relaxed) / 2);
     }
     void in_vain() noexcept {
         set(std::max(ns() / 2, kMinNs));

@@ -38,6 +38,15 @@ TEST_F(Spinning, is_longer_after_an_answer_and_shorter_after_none) {
     EXPECT_EQ(spin.ns(), SpinBudget::kMaxNs);
 }
 
+TEST_F(Spinning, is_no_longer_after_a_sleep_that_no_look_went_before) {
+    SpinBudget spin;
+    spin.in_vain();
+    Patience patience(1000 * kMs, spin);
+    (void)patience.next_slice_ns();
+    patience.ask_whether_to_go_on();
+    EXPECT_EQ(spin.ns(), 10'000);
+}
+
 // Waits of one whose peer answers only once it sleeps: it needs the CPU that the look takes.
 std::int64_t spun_for_a_peer_that_waits_for_us(SpinBudget& spin, int waits) {
     std::int64_t spun = 0;
