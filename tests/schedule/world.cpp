@@ -205,7 +205,9 @@ Process* World::sleeper_to_wake() {
             if (processes_[number].wakes_at_ns < chosen->wakes_at_ns) chosen = &processes_[number];
         }
     }
-    skipped_ns_ += std::max<std::int64_t>(chosen->wakes_at_ns - now_ns(), 0);
+    // One without end is interrupted some day; time must not come to its own end.
+    constexpr std::int64_t kDayNs = std::int64_t{24} * 3600 * 1'000'000'000;
+    skipped_ns_ += std::clamp<std::int64_t>(chosen->wakes_at_ns - now_ns(), 0, kDayNs);
     chosen->state = Process::State::ready;
     ++chosen->slice_count;
     return chosen;
