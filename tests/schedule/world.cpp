@@ -1,5 +1,6 @@
 #include "schedule/world.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
