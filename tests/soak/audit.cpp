@@ -290,7 +290,9 @@ void Audit::look_at_rest() const {
         living += segment_.is_row_alive(row) ? 1 : 0;
     }
     require(living == 1, "at rest " + std::to_string(living) + " rows are held");
-    require(segment_.u64(kLock) == 0 && segment_.u64(kAttrsLock) == 0, "at rest a lock is held");
+    for (const std::size_t lock : {kLock, kAttrsLock}) {
+        require(segment_.u64(lock) == 0, "at rest a lock is held: " + hex(segment_.u64(lock)));
+    }
     if (segment_.kind() == 1) {
         require(segment_.u64(kVersion) % 2 == 0, "at rest a write is incomplete");
     }

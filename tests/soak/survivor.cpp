@@ -118,6 +118,8 @@ class Survivor {
             std::ranges::copy(bytes, writing->bytes().begin());
             writing->commit();
         }
+        // As writers do; a lock that a dead one left is taken so.
+        array_.update_attrs([](std::string_view) { return std::string(R"({"n":0,"x":""})"); });
         life_.did(Doing::writing);
     }
     void read() {
