@@ -37,14 +37,20 @@ std::unique_ptr<RawSegment> RawSegment::map(const std::string& path) {
         close(fd);
         return nullptr;
     }
-    return std::unique_ptr<RawSegment>(
-        new RawSegment(fd, static_cast<const std::byte*>(base), bytes));
+    const auto* begin = static_cast<const std::byte*>(base);
+    // The holder has closed it since its path was looked up, and the number is another file's: one
+    // that is none of ours, or is just being made.
+    if (std::memcmp(begin + bytes - 4096, "ndshare\0", 8) != 0) {
+        munmap(base, bytes);
+        close(fd);
+        return nullptr;
+    }
+    return std::unique_ptr<RawSegment>(new RawSegment(fd, begin, bytes));
 }
 
 RawSegment::RawSegment(int fd, const std::byte* base, std::size_t bytes)
     : fd_(fd), base_(base), bytes_(bytes) {
     const std::byte* page = base + bytes - 4096;
-    if (std::memcmp(page, "ndshare\0", 8) != 0) throw std::runtime_error("no segment");
     kind_ = at<std::uint32_t>(page, 24);
     generation_ = at<std::uint64_t>(page, 32);
     data_offset_ = at<std::uint64_t>(page, 80);
