@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 from children import PeerMaker
-from services import NUMBER, take
+from services import NUMBER, SECONDS, take
 
 import ndshare
 
 Script = Callable[..., str]
 
-# Every look at the time of day gives another decade.
+# Every look at the time of day gives another decade; or all of them are BEHIND seconds behind.
 JUMPING = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -26,6 +26,9 @@ JUMPING = r"""
 #include <unistd.h>
 
 static long jump(void) {
+#ifdef BEHIND
+    return -BEHIND;
+#endif
     static long count;
     const long n = __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED);
     return (n % 3 - 1) * 10L * 365 * 86400;
@@ -126,22 +129,48 @@ assert numbers == sorted(set(numbers)), numbers
 
 
 @pytest.fixture
-def jumping_clock(tmp_path: Path) -> Path:
-    """A library to be loaded before all others."""
+def make_clock(tmp_path: Path) -> Callable[..., dict[str, str]]:
+    """Compiles a time of day; returns the environment of those who have it."""
+    return lambda *flags: _made_clock(tmp_path, *flags)
+
+
+def _made_clock(tmp_path: Path, *flags: str) -> dict[str, str]:
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         pytest.skip("no C compiler here")
     (tmp_path / "clock").mkdir()
     source, library = tmp_path / "clock" / "jump.c", tmp_path / "clock" / "jump.so"
     source.write_text(JUMPING)
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
-    return library
+    command = [compiler, "-shared", "-fPIC", "-O1", *flags, "-o", library, source, "-ldl"]
+    subprocess.run(command, check=True)
+    return {"LD_PRELOAD": str(library)}
 
 
 def test_no_wait_deadline_age_or_order_follows_the_time_of_day(
-    script: Script, jumping_clock: Path
+    script: Script, make_clock: Callable[..., dict[str, str]]
 ) -> None:
-    script(EVERYTHING, env={"LD_PRELOAD": str(jumping_clock)})
+    script(EVERYTHING, env=make_clock())
+
+
+def test_losses_are_counted_in_a_stream_that_began_anew_while_the_clock_was_behind(
+    peer: PeerMaker, make_clock: Callable[..., dict[str, str]]
+) -> None:
+    with ndshare.Subscriber("s") as subscriber:
+        with ndshare.Publisher("s", 3) as before:
+            last = before.put([1, 2, 3])
+            first = subscriber.get(SECONDS)
+            assert first is not None
+            assert first.seq == last
+        ndshare.unlink("s")
+        other = peer(env=make_clock("-DBEHIND=86400"))
+        other.do(
+            "p = ndshare.Publisher('s', 3, slots=4)\nnumbers = [p.put([k] * 3) for k in range(10)]"
+        )
+        assert other.get("numbers[-1]") < last, "its numbers go on"
+        frame = subscriber.get(SECONDS)
+        assert frame is not None
+        assert frame.seq == other.get("numbers[6]")
+        assert subscriber.lost == 6
 
 
 # ---- time namespaces ----------------------------------------------------------------------------

@@ -133,8 +133,8 @@ bool Subscriber::Impl::try_attach() {
         cursor_ = first;  // new memory: what was overwritten in it meanwhile is lost to us
     } else if (!has_cursor_) {
         cursor_ = ring.before_oldest();
-        before_us_ = last;
     }
+    before_us_ = has_cursor_ ? cursor_ : last;
     has_cursor_ = true;
     end_was_told_ = name_moved_ = false;
     lease->set_cursor(cursor_);

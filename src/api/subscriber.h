@@ -102,7 +102,7 @@ struct Subscriber::Impl final : api::Awaited {
     std::uint64_t cursor_ = 0;
     std::atomic<std::uint64_t> cursor_for_spin_{0};  // a copy
     bool has_cursor_ = false;                        // it has been in some memory of this name
-    std::uint64_t before_us_ = 0;  // until its first frame: the newest when it came
+    std::uint64_t before_us_ = 0;  // of a newcomer, until it took: the newest when it came
     bool end_was_told_ = false;    // of this memory
     bool name_moved_ = false;
     std::int64_t name_looked_ns_ = 0;
