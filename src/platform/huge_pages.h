@@ -13,6 +13,8 @@ inline constexpr std::uint64_t kHugePageBytes = 2 << 20;
 
 class HugePages {
  public:
+    // For the file behind fd, which is to be mapped for writing. Throws SystemError for want of
+    // descriptors.
     explicit HugePages(int fd);
     ~HugePages();
     HugePages(const HugePages&) = delete;
@@ -23,8 +25,8 @@ class HugePages {
     void try_take(int fd, std::uint64_t offset_bytes) noexcept;
 
  private:
-    char* room_ =
-        nullptr;  // addresses for two pages; nullptr: the system does not want to be asked
+    // Addresses for two pages; nullptr: the system does not want to be asked.
+    char* room_ = nullptr;
 };
 
 }  // namespace ndshare::platform

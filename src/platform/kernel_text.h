@@ -1,4 +1,5 @@
-// platform/kernel_text.h: small files of /proc and /sys, and their words.
+// platform/kernel_text.h: small files of /proc and /sys, and their words. The views are of the text
+// that they are given.
 // Threads: any. Blocks: no.
 #pragma once
 #include <string>

@@ -107,13 +107,13 @@ void scan_descriptors(std::string_view prefix, const DescriptorVisit& visit) {
         if (::stat(folder.c_str(), &status) != 0 || status.st_uid != me.uid) continue;
         if (namespace_inode((folder + "/ns/pid").c_str()) != me.pid_namespace) continue;
         const OpenFolder descriptors = open_entries((folder + "/fd").c_str());
-        if (!descriptors) continue;
+        const int at = descriptors ? dirfd(descriptors.get()) : -1;
+        if (at < 0) continue;
         while (const dirent* entry = readdir(descriptors.get())) {
             std::uint32_t fd = 0;
             if (!parse_number(entry->d_name, fd)) continue;
             std::array<char, PATH_MAX> target;
-            const std::string link = folder + "/fd/" + entry->d_name;
-            const auto n = ::readlink(link.c_str(), target.data(), target.size());
+            const auto n = ::readlinkat(at, entry->d_name, target.data(), target.size());
             if (n <= 0) continue;
             const std::string_view text(target.data(), static_cast<std::size_t>(n));
             if (text.substr(0, prefix.size()) != prefix) continue;
