@@ -155,6 +155,8 @@ def run(folder: Path, options: argparse.Namespace) -> int:
     mutants = [Mutant(**row) for row in json.loads((folder / "mutants.json").read_text())]
     known = Known(folder / "results.json", mutants)
     chosen = [m for m in mutants if all(text in m.key for text in options.only)]
+    if not chosen:
+        raise SystemExit(f"no mutant's key contains {' and '.join(options.only)}")
     if options.again:
         chosen = [m for m in chosen if not known.is_noticed(m)]
     for verdict in try_all(folder, chosen, record_all(folder, options.stages), options.jobs):
