@@ -218,16 +218,22 @@ TEST(StreamBell, the_end_rings_or_is_seen) {
     EXPECT_TRUE(holds(explore(kOnlyWakes, 5000, bell<SimGround>(kEnds))));
 }
 
+// Rows 0 and 1 publish the first two frames of a ring of two slots.
+Ring first_two_frames(World& world) {
+    Ring ring(world, 2);
+    ring.has_none();
+    for (std::size_t row = 0; row < 2; ++row) {
+        ring.is_filled_by(row, row);
+        world.spawn({.name = "publisher", .row = row}, [&world, ring, row](Process& who) {
+            (void)Hand(world, ring, who).ring.publish(who.owner, row);
+        });
+    }
+    return ring;
+}
+
 TEST(StreamEnd, comes_though_frames_come_at_the_same_time) {
     const auto setup = [](World& world) {
-        Ring ring(world, 2);
-        ring.has_none();
-        for (std::size_t row = 0; row < 2; ++row) {
-            ring.is_filled_by(row, row);
-            world.spawn({.name = "publisher", .row = row}, [&world, ring, row](Process& who) {
-                (void)Hand(world, ring, who).ring.publish(who.owner, row);
-            });
-        }
+        const Ring ring = first_two_frames(world);
         world.spawn({.name = "ender", .row = 2}, [&world, ring](Process& who) {
             Hand(world, ring, who).ring.end();
             world.require(sync::is_ended(ring.last_latest()), "the stream goes on after its end");
@@ -240,14 +246,7 @@ TEST(StreamEnd, comes_though_frames_come_at_the_same_time) {
 
 TEST(StreamFrames, that_are_there_are_never_called_gone) {
     const auto setup = [](World& world) {
-        Ring ring(world, 2);
-        ring.has_none();
-        for (std::size_t row = 0; row < 2; ++row) {
-            ring.is_filled_by(row, row);
-            world.spawn({.name = "publisher", .row = row}, [&world, ring, row](Process& who) {
-                (void)Hand(world, ring, who).ring.publish(who.owner, row);
-            });
-        }
+        const Ring ring = first_two_frames(world);
         world.spawn({.name = "reader", .row = 2}, [&world, ring](Process& who) {
             Hand hand(world, ring, who);
             for (int look = 0; look < 6; ++look) {
