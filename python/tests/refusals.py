@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from children import PeerError
 
 
 def require_text(text: str, operation: str, name: str, remedy: str) -> None:
@@ -14,6 +15,14 @@ def require_text(text: str, operation: str, name: str, remedy: str) -> None:
     start = f'[{operation}] "{name}": '
     assert text.startswith(start)
     assert re.search(remedy, text[len(start) :]), text
+
+
+def refusal(
+    failure: pytest.ExceptionInfo[PeerError], kind: str, operation: str, name: str, remedy: str
+) -> None:
+    """The exception of another process: its class and its text."""
+    assert failure.value.kind == kind
+    require_text(failure.value.text, operation, name, remedy)
 
 
 @contextmanager

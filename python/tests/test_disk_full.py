@@ -10,23 +10,13 @@ from pathlib import Path
 
 import pytest
 from children import Peer, PeerError, PeerMaker
+from mounts import can_run, mounted, needs_mounts
 from refusals import require_text
 
 import ndshare
 
 MIB = 1 << 20
 
-
-def can_run(*command: str) -> bool:
-    """May this user do that, in a mount namespace of its own?"""
-    if shutil.which("unshare") is None:
-        return False
-    return subprocess.run(["unshare", "-m", *command], capture_output=True).returncode == 0
-
-
-needs_mounts = pytest.mark.skipif(
-    not can_run("mount", "-t", "tmpfs", "none", "/mnt"), reason="no mount namespace for this user"
-)
 
 # How each kind is made as a file of about eight MiB, and what opens it: (operation, make, open).
 KINDS = {
@@ -75,14 +65,7 @@ def free():
 
 
 def on_tmpfs(folder: Path) -> list[str]:
-    return [
-        "unshare",
-        "-m",
-        "sh",
-        "-c",
-        f'mount -t tmpfs -o size=16m none {folder} && exec "$@"',
-        "-",
-    ]
+    return mounted(f"mount -t tmpfs -o size=16m none {folder}")
 
 
 def on_ext4(folder: Path) -> list[str]:
@@ -90,7 +73,7 @@ def on_ext4(folder: Path) -> list[str]:
     with image.open("wb") as file:
         file.truncate(24 * MIB)
     subprocess.run(["mkfs.ext4", "-q", "-m", "0", image], check=True)
-    return ["unshare", "-m", "sh", "-c", f'mount -o loop {image} {folder} && exec "$@"', "-"]
+    return mounted(f"mount -o loop {image} {folder}")
 
 
 @pytest.fixture(params=[on_tmpfs, on_ext4], ids=["tmpfs", "ext4"])
@@ -103,7 +86,7 @@ def disk(
     if request.param is on_ext4 and shutil.which("mkfs.ext4") is None:
         pytest.skip("no mkfs.ext4 here")
     prefix = request.param(root)
-    if not can_run(*prefix[2:], "true"):
+    if not can_run(prefix):
         pytest.skip("this file system cannot be mounted here")
 
     def make() -> Peer:
@@ -191,7 +174,7 @@ def test_a_full_dev_shm_refuses_new_names_and_keeps_the_old_ones(
     place.mkdir()
     mount = f"mount -t tmpfs -o size=64k,nr_inodes=12 none {place}"
     other = peer(
-        prefix=["unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', "-"],
+        prefix=mounted(mount),
         env={"NDSHARE_DIR": str(place), "NDSHARE_ROOT": ""},
     )
     other.do(

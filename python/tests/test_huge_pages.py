@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from children import Peer, PeerError, PeerMaker
-from test_disk_full import can_run, needs_mounts
+from mounts import can_run, mounted, needs_mounts
 
 import ndshare
 
@@ -40,10 +40,9 @@ def on(peer: PeerMaker, tmp_path: Path) -> Callable[[str], Peer]:
     def make(option: str) -> Peer:
         root = tmp_path / option
         root.mkdir()
-        mount = f"mount -t tmpfs -o size=256m,huge={option} none {root}"
-        if not can_run("sh", "-c", mount):
+        prefix = mounted(f"mount -t tmpfs -o size=256m,huge={option} none {root}")
+        if not can_run(prefix):
             pytest.skip("no huge pages of shared memory in this kernel")
-        prefix = ["unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', "-"]
         other = peer(prefix=prefix, env={"NDSHARE_ROOT": str(root)})
         other.do(f"root = {str(root)!r}" + LOOK)
         return other

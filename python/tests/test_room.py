@@ -3,38 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from children import PeerError, PeerMaker
-from refusals import refused, require_text
+from mounts import mounted, needs_mounts
+from refusals import refusal, refused
 
 import ndshare
-
-
-def can_mount() -> bool:
-    """May this user have a mount namespace of its own?"""
-    if shutil.which("unshare") is None:
-        return False
-    test = ["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"]
-    return subprocess.run(test, capture_output=True).returncode == 0
-
-
-needs_mounts = pytest.mark.skipif(not can_mount(), reason="no mount namespace for this user")
-
-
-def mounted(*commands: str) -> list[str]:
-    """Runs what follows it in a mount namespace of its own, after these commands."""
-    return ["unshare", "-m", "sh", "-c", " && ".join([*commands, 'exec "$@"']), "sh"]
-
-
-def refusal(failure: pytest.ExceptionInfo[PeerError], kind: str, *said: str) -> None:
-    """The exception of another process: its class and its text."""
-    assert failure.value.kind == kind
-    require_text(failure.value.text, *said)
 
 
 @needs_mounts
