@@ -217,13 +217,7 @@ bool EndLease::prepare_fork(std::uint64_t child_owner) noexcept {
     child_owner_ = 0;
     if (kind_ == layout::kEndPublisher || !is_here()) return true;
     try {
-        child_index_ = memory_->ends().take(child_owner, layout::kEndIdle);
-        layout::End& child = memory_->control.end(child_index_);
-        // While these pins hold: the child's frames are pinned before it exists.
-        for (std::size_t word = 0; word < memory_->control.pin_words(); ++word) {
-            sync::Atomics::set_bits_seq_cst(child.pins[word],
-                                            sync::Atomics::load_relaxed(words().pins[word]));
-        }
+        child_index_ = memory_->ends().take_with_pins_of(index_, child_owner);
         child_owner_ = child_owner;
         return true;
     } catch (...) {
@@ -237,7 +231,9 @@ void EndLease::finish_fork_in_child() noexcept {
     owner_ = child_owner_;
     child_owner_ = 0;
     dormant_ = kind_ != layout::kEndRefs && kind_ != layout::kEndIdle;
-    if (kind_ == layout::kEndRefs) sync::Atomics::store_seq_cst(words().kind, kind_);
+    if (kind_ != layout::kEndRefs) return;
+    sync::Atomics::store_seq_cst(words().kind, kind_);
+    memory_->ends().announce();  // SYNC(joins): from here it may pin any frame
 }
 
 }  // namespace ndshare::api

@@ -1,6 +1,6 @@
 // sync/claim_memory.h: what a publisher remembers between claims, so that it need not look at every
 // end each time. Private to a process.
-// Threads: any. Relaxed: what is missed is looked up again. Blocks: no.
+// Threads: any. Relaxed, where nothing else is said: what is missed is looked up again. Blocks: no.
 #pragma once
 #include <array>
 #include <atomic>
@@ -13,28 +13,21 @@ namespace ndshare::sync {
 
 class ClaimMemory {
  public:
-    // ---- what every in-order end has read while nobody joined or left -------------------------
-    // A number that two threads of a handle mixed with the count of another look could call unread
-    // frames read. So the count lies beside the low half of its number: halves that differ are a
-    // mixture, and whoever meets one looks for himself. (Two numbers with the same low half are
-    // 2^32 frames apart: no thread is so long between two stores.)
-    bool was_read(std::uint64_t seq, std::uint32_t joins) const noexcept {
-        // Relaxed, both: see above.
-        const std::uint64_t read_up_to = read_up_to_.load(std::memory_order_relaxed);
-        const std::uint64_t count = joins_of_read_.load(std::memory_order_relaxed);
-        return count == with_low_half(joins, read_up_to) && seq_distance(seq, read_up_to) <= 0;
+    // ---- up to which frame nobody needs any, while nobody joins or leaves ---------------------
+    // A number that two threads of a handle mixed with the count of another look could let go of
+    // frames that are needed. So the count lies beside the low half of its number: halves that
+    // differ are a mixture, and whoever meets one looks for himself. (Two numbers with the same low
+    // half are 2^32 frames apart: no thread is so long between two stores.)
+    bool is_unneeded(std::uint64_t seq, std::uint32_t joins) const noexcept {
+        // SYNC(unneeded): what the thread that looked has seen, the end of the readers' reads too.
+        const std::uint64_t count = joins_of_unneeded_.load(std::memory_order_acquire);
+        const std::uint64_t up_to = unneeded_up_to_.load(std::memory_order_relaxed);  // see above
+        return count == with_low_half(joins, up_to) && seq_distance(seq, up_to) <= 0;
     }
-    void note_read(std::uint64_t seq, std::uint32_t joins) noexcept {
-        // Relaxed, both: see above.
-        read_up_to_.store(seq, std::memory_order_relaxed);
-        joins_of_read_.store(with_low_half(joins, seq), std::memory_order_relaxed);
-    }
-    // ---- whether pins were met lately: then a look at the bits comes before BUSY --------------
-    bool expects_pins() const noexcept { return pins_.load(std::memory_order_relaxed) > 0; }
-    void met_pin() noexcept { pins_.store(kClaimsAfterPin, std::memory_order_relaxed); }
-    void met_none() noexcept {
-        const std::uint32_t left = pins_.load(std::memory_order_relaxed);
-        if (left > 0) pins_.store(left - 1, std::memory_order_relaxed);
+    void note_unneeded(std::uint64_t seq, std::uint32_t joins) noexcept {
+        unneeded_up_to_.store(seq, std::memory_order_relaxed);  // see above
+        // SYNC(unneeded): after the looks at cursors and pins.
+        joins_of_unneeded_.store(with_low_half(joins, seq), std::memory_order_release);
     }
     // ---- owner words that the kernel has called dead: they stay so ----------------------------
     bool has(std::size_t end, std::uint64_t owner) const noexcept {
@@ -50,12 +43,13 @@ class ClaimMemory {
     }
 
  private:
-    static constexpr std::uint32_t kLooksPerQuestion = 16, kClaimsAfterPin = 64;
+    static constexpr std::uint32_t kLooksPerQuestion = 16;
     static std::uint64_t with_low_half(std::uint32_t joins, std::uint64_t seq) noexcept {
         return std::uint64_t{joins} << 32 | (seq & 0xffff'ffff);
     }
-    std::atomic<std::uint64_t> read_up_to_{0}, joins_of_read_{1};  // a mixture: nothing is known
-    std::atomic<std::uint32_t> pins_{0}, looks_{0};
+    // A mixture: nothing is known.
+    std::atomic<std::uint64_t> unneeded_up_to_{0}, joins_of_unneeded_{1};
+    std::atomic<std::uint32_t> looks_{0};
     std::array<std::atomic<std::uint64_t>, layout::kEndCount> owners_{};
 };
 

@@ -54,6 +54,21 @@ class Ends {
                       " take part already; close one of them");
     }
 
+    // An end for a process that is about to be born, with the pins that this one has: what they
+    // hold is held by both before the child exists.
+    std::size_t take_with_pins_of(std::size_t index, std::uint64_t owner) {
+        const std::size_t taken = take(owner, layout::kEndIdle);
+        layout::End &from = control_.end(index), &to = control_.end(taken);
+        for (std::size_t word = 0; word < control_.pin_words(); ++word) {
+            // Relaxed: our own bits.
+            ground_.set_bits_seq_cst(to.pins[word], ground_.load_relaxed(from.pins[word]));
+        }
+        // SYNC(joins): before any of them is let go of. A claimer that looked at the new end before
+        // these pins, and at the old one after, sees the count change.
+        announce();
+        return taken;
+    }
+
     // REQUIRES: nothing is pinned.
     void let_go(std::size_t index, std::uint64_t owner) noexcept {
         layout::End& end = control_.end(index);

@@ -11,8 +11,6 @@
 // Threads: any; an End belongs to one handle. Processes: any. Blocks: no, nothing here waits. A
 // crash leaves BUSY or READY words, which the next claimer that needs a slot resolves.
 #pragma once
-#include <algorithm>
-#include <array>
 #include <cstdint>
 #include <optional>
 
@@ -22,6 +20,7 @@
 #include "platform/cpu.h"
 #include "sync/claim_memory.h"
 #include "sync/ends.h"
+#include "sync/needs.h"
 #include "sync/owner.h"
 #include "sync/sleepers.h"
 #include "sync/slot_words.h"
@@ -37,13 +36,8 @@ class SlotRing {
     std::uint64_t latest() const { return ground_.load_acquire(control_.words().latest); }
 
     // ---- publishers -----------------------------------------------------------------------------
-    enum class Refusal { none, pinned, unread };
-    struct Claim {
-        std::size_t slot = 0;
-        Refusal refusal = Refusal::none;
-        std::size_t blocker = 0;  // an end that pins or has not read
-        explicit operator bool() const { return refusal == Refusal::none; }
-    };
+    using Refusal = sync::Refusal;
+    using Claim = sync::Claim;
 
     // A slot to fill, the oldest that nobody needs. block: also unread frames are needed. me: the
     // owner word of this process. ask: the kernel too, who of those that are in the way is dead.
@@ -81,11 +75,6 @@ class SlotRing {
         auto& words = control_.words();
         std::uint64_t seen = latest();
         bool slept = false;
-        // For the next claim's look at the pins: who keeps up has written them by now.
-        for (std::size_t end = std::min<std::size_t>(ends_in_use(control_, ground_), kEndsFetched);
-             end-- > 0;) {
-            __builtin_prefetch(&control_.end(end));
-        }
         Sleepers sleepers(words.need_wake, ground_);
         for (;;) {
             if ((seen & kMarks) != 0) return std::nullopt;
@@ -220,7 +209,7 @@ class SlotRing {
     std::uint64_t last_seq() const { return full_seq(seq_of(latest()), anchor()); }
 
  private:
-    static constexpr std::size_t kEndsFetched = 16, kBusyLooks = 4;
+    static constexpr std::size_t kBusyLooks = 4;
     static constexpr std::uint64_t kAnchorStep = std::uint64_t{1} << 20;
 
     void mark(std::uint64_t which) {
@@ -234,82 +223,12 @@ class SlotRing {
 
     bool slot_in_range(std::uint64_t place) const { return slot_of(place) < control_.slot_count(); }
 
-    bool counts(std::size_t end, Asked& asked) {
-        const std::uint64_t owner = ground_.load_acquire(control_.end(end).owner);
-        if (!names_a_row(owner) || asked.memory.has(end, owner)) return false;
-        if (!asked.hard() || asked.is_alive(end)) return true;
-        if (ground_.owner_is_alive(owner)) {
-            asked.is_alive(end) = true;
-            return true;
-        }
-        asked.memory.add(end, owner);
-        return false;
-    }
-
-    bool is_pinned(std::size_t slot, Asked& asked, Claim& claim) {
-        const std::size_t in_use = ends_in_use(control_, ground_);
-        for (std::size_t end = 0; end < in_use; ++end) {
-            // SYNC(pin): after BUSY; whoever validated before it is seen here.
-            if ((ground_.load_seq_cst(control_.pins(end, slot)) & bit_of(slot)) == 0) continue;
-            if (!counts(end, asked)) continue;
-            claim.refusal = Refusal::pinned;
-            claim.blocker = end;
-            return true;
-        }
-        return false;
-    }
-
-    // Has every living in-order end read this frame? A wrong no costs a wait, no more.
-    bool was_read_by_all(std::uint64_t seq, Asked& asked, Claim& claim) {
-        // SYNC(joins): after BUSY, whoever joined before it is seen here; and an unchanged count
-        // means that the ends are those whose cursors were looked at.
-        const std::uint32_t joins = ground_.load_seq_cst(control_.words().joins);
-        if (asked.memory.was_read(seq, joins)) return true;
-        const auto slowest = slowest_cursor(seq, asked, claim);
-        if (!slowest) return false;
-        asked.memory.note_read(*slowest, joins);
-        return true;
-    }
-
-    // nullopt: seq is unread by the end in claim. Else the least cursor, or the newest number.
-    std::optional<std::uint64_t> slowest_cursor(std::uint64_t seq, Asked& asked, Claim& claim) {
-        std::uint64_t slowest = seq_of(latest());
-        const std::size_t in_use = ends_in_use(control_, ground_);
-        for (std::size_t end = 0; end < in_use; ++end) {
-            // SYNC(cursor): after BUSY; whoever joined before it is seen here.
-            const std::uint32_t kind = ground_.load_seq_cst(control_.end(end).kind);
-            if (kind != layout::kEndInOrder && kind != layout::kEndJoining) continue;
-            const std::uint64_t cursor = ground_.load_seq_cst(control_.end(end).cursor) & kSeqMask;
-            const bool read = kind == layout::kEndInOrder && seq_distance(seq, cursor) <= 0;
-            if (!counts(end, asked)) continue;
-            if (!read) {
-                claim.refusal = Refusal::unread;
-                claim.blocker = end;
-                return std::nullopt;
-            }
-            if (seq_distance(cursor, slowest) < 0) slowest = cursor;
-        }
-        return slowest;
-    }
-
-    bool is_needed(std::size_t slot, std::uint64_t word, bool block, bool pins, Asked& asked,
-                   Claim& claim) {
-        if (pins && is_pinned(slot, asked, claim)) {
-            asked.memory.met_pin();
-            return true;
-        }
-        return block && kind_of(word) == SlotKind::published &&
-               !was_read_by_all(seq_of(word), asked, claim);
-    }
-
     bool try_claim(std::uint64_t me, bool block, std::uint64_t word, Asked& asked, Claim& claim) {
         auto& slot_word = control_.slot(claim.slot).word;
         claim.refusal = Refusal::none;
-        // A look before: a needed frame should not seem to be gone, not even for a moment. Where
-        // pins are rare they are looked at once, after BUSY.
-        // SYNC(room): so they are before a sleep: an unpin that is seen brings its cursor.
-        const bool expects_pins = asked.hard() || asked.memory.expects_pins();
-        if (is_needed(claim.slot, word, block, expects_pins, asked, claim)) return false;
+        const Needs<Ground> needs(control_, ground_);
+        // A look before: a needed frame should not seem to be gone, not even for a moment.
+        if (needs.is_needed(word, block, asked, claim)) return false;
         const std::uint64_t busy = owned_word(SlotKind::busy, me, seq_of(word));
         // SYNC(pin): BUSY first, then the look at the pins. SYNC(slot-word)
         if (!ground_.compare_exchange_seq_cst(slot_word, word, busy)) {
@@ -319,13 +238,12 @@ class SlotRing {
         NDSHARE_FAULT_POINT_QUIET("slot_ring.after_busy");
         bool needed = true;
         try {
-            needed = is_needed(claim.slot, word, block, true, asked, claim);
+            needed = needs.is_needed(word, block, asked, claim);
         } catch (...) {  // the kernel could not be asked
             (void)put_back(claim.slot, word);
             throw;
         }
         if (needed) return put_back(claim.slot, word);
-        asked.memory.met_none();
         // SYNC(busy-bytes): whoever copies a byte stored after this sees BUSY, or what follows it.
         ground_.fence_release();
         return true;

@@ -16,10 +16,9 @@ enum Moment { kWaiterLooks = 1, kTold = 2 };
 
 // The waiter is about to say that it waits when somebody makes room, and looks whether one waits.
 template <class Ground>
-void waiter(World& world, const Ring& ring, std::size_t row, bool ask, bool expects_pins) {
-    world.spawn({.name = "waiter", .row = row}, [&world, ring, ask, expects_pins](Process& who) {
+void waiter(World& world, const Ring& ring, std::size_t row, bool ask) {
+    world.spawn({.name = "waiter", .row = row}, [&world, ring, ask](Process& who) {
         HandOf<Ground> hand(world, ring, who);
-        if (expects_pins) hand.memory.met_pin();
         hand.wait_for_slot(ask, [&] {
             ring.say(kWaiterLooks);
             ring.pause_until(kTold);
@@ -35,7 +34,7 @@ Setup unpinned() {
         ring.has(kBegin + 1, 0);
         ring.has_newest(kBegin + 2, 1);
         ring.has_end(1, kBegin + 1, sync::bit_of(0));
-        waiter<Ground>(world, ring, 0, false, true);
+        waiter<Ground>(world, ring, 0, false);
         world.spawn({.name = "reader", .row = 1}, [&world, ring](Process& who) {
             HandOf<Ground> hand(world, ring, who);
             ring.pause_until(kWaiterLooks);
@@ -56,7 +55,7 @@ TEST(StreamRoom, a_cursor_comes_with_its_unpin) {
         ring.has(kBegin + 1, 0);
         ring.has_newest(kBegin + 2, 1);
         ring.has_end(1, kBegin, sync::bit_of(0));
-        waiter<SimGround>(world, ring, 0, true, false);
+        waiter<SimGround>(world, ring, 0, true);
         world.spawn({.name = "reader", .row = 1}, [&world, ring](Process& who) {
             Hand hand(world, ring, who);
             ring.pause_until(kWaiterLooks);
@@ -141,7 +140,6 @@ TEST(StreamRoom, who_commits_on_top_of_a_frame_shows_that_it_is_published) {
         });
         world.spawn({.name = "third", .row = 2}, [&world, ring](Process& who) {
             Hand hand(world, ring, who);
-            hand.memory.met_pin();
             ring.pause_until(kSecondLooked);
             // Only the first one's slot can be had.
             hand.wait_for_slot(false, [] {});
@@ -158,10 +156,16 @@ TEST(StreamRoom, a_slot_that_is_put_back_is_seen_or_told) {
         Ring ring(world, 2);
         ring.has(kBegin + 1, 0);
         ring.has_newest(kBegin + 2, 1);
-        ring.has_end(2, kBegin + 1, sync::bit_of(0));
-        waiter<SimGround>(world, ring, 0, false, true);
+        ring.has_end(2, kBegin + 1, 0);
+        waiter<SimGround>(world, ring, 0, false);
         enum { kPutBack = kWaiterLooks, kUnpinned = kTold };
-        auto is_put_back = std::make_shared<bool>(false);
+        auto is_pinned = std::make_shared<bool>(false), is_put_back = std::make_shared<bool>(false);
+        auto looks = std::make_shared<bool>(false);
+        // It is pinned between the other's look and its BUSY.
+        Stage stage(world);
+        stage.hold(
+            1, &ring.control().end(0).kind, [looks] { return *looks = true; },
+            [is_pinned] { return *is_pinned; });
         world.spawn({.name = "other", .row = 1}, [&world, ring, is_put_back](Process& who) {
             Hand hand(world, ring, who);
             world.require(!hand.ring.claim(who.owner, true, false, hand.memory),
@@ -169,8 +173,13 @@ TEST(StreamRoom, a_slot_that_is_put_back_is_seen_or_told) {
             *is_put_back = true;
             hand.gate.pass();
         });
-        world.spawn({.name = "reader", .row = 2}, [&world, ring, is_put_back](Process& who) {
+        world.spawn({.name = "reader", .row = 2}, [=, &world](Process& who) {
             Hand hand(world, ring, who);
+            while (!*looks) world.pause();
+            world.require(hand.ring.take_exactly(0, kBegin + 1, hand.place) ==
+                              sync::SlotRing<SimGround>::Exact::frame,
+                          "a published frame was not to be had");
+            *is_pinned = true;
             while (!*is_put_back || !ring.is(kWaiterLooks)) world.pause();
             hand.ring.unpin(0, 0);
             hand.ends.tell_room();
@@ -266,14 +275,15 @@ Setup frame_that_is_put_back(Take take) {
         Ring ring(world, 2);
         ring.has(kBegin + 1, 0);
         ring.has_newest(kBegin + 2, 1);
-        ring.has_end(2, kBegin + 1, sync::bit_of(0));
+        ring.has_end(2, kBegin + 1, 0);
         ring.has_end(1, kBegin, 0);
         auto looks = std::make_shared<int>(0);
+        auto is_pinned = std::make_shared<bool>(false);
         const auto is_busy = [&world, ring] {
             return sync::kind_of(world.last(ring.word(0))) == sync::SlotKind::busy;
         };
         Stage stage(world);
-        stage.hold(0, &ring.word(0), is_busy, [looks] { return *looks == 3; });
+        stage.hold(0, &ring.word(0), is_busy, [=] { return *is_pinned && *looks == 3; });
         stage.hold(
             1, &ring.word(0), [looks] { return ++*looks == 3; }, [is_busy] { return !is_busy(); });
         world.spawn({.name = "claimer", .row = 0}, [&world, ring](Process& who) {
@@ -285,8 +295,12 @@ Setup frame_that_is_put_back(Take take) {
             while (!is_busy()) world.pause();
             world.require(take(hand), "a frame that is put back is lost");
         });
-        world.spawn({.name = "pinner", .row = 2},
-                    [&world, ring](Process& who) { (void)Hand(world, ring, who); });
+        world.spawn({.name = "pinner", .row = 2}, [=, &world](Process& who) {
+            Hand hand(world, ring, who);
+            while (!is_busy()) world.pause();
+            hand.ground.set_bits_seq_cst(hand.control.pins(0, 0), sync::bit_of(0));
+            *is_pinned = true;
+        });
     };
 }
 TEST(StreamFrames, are_not_lost_to_a_claimer_that_puts_them_back) {

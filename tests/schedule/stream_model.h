@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "schedule/sim_ground.h"
 #include "sync/claim_wait.h"
@@ -96,21 +97,52 @@ class StreamPeer {
 
     // One frame, read twice with others in between; false: none there.
     bool get() {
-        typename sync::SlotRing<Ground>::Place place;
-        const std::uint64_t before = cursor_;
-        const auto outcome = kind_ == layout::kEndLatest
-                                 ? ring_.take_latest(end_, cursor_, place)
-                                 : ring_.take_next(end_, cursor_, lost_, place);
-        ground_.store_release(control_.end(end_).cursor, cursor_);
-        if (outcome != sync::SlotRing<Ground>::Outcome::frame) return false;
-        world_.require(sync::seq_distance(place.seq, before) > 0, "a frame came twice");
-        check(place);
-        check(place);
-        ring_.unpin(end_, place.slot);
-        ends_.tell_room();
-        ++truth_.got;
+        if (!take()) return false;
+        let_go_of(0);
         return true;
     }
+    // The same, and it is held, read once more, until the next but so many came.
+    bool get_and_hold(std::size_t held_at_most) {
+        if (!take()) return false;
+        if (held_.size() > held_at_most) let_go_of(0);
+        return true;
+    }
+    // A frame by its number, held.
+    bool get_exactly(std::uint64_t seq) {
+        typename sync::SlotRing<Ground>::Place place;
+        if (ring_.take_exactly(end_, seq, place) != sync::SlotRing<Ground>::Exact::frame) {
+            return false;
+        }
+        hold(place);
+        return true;
+    }
+    // What is held is held by two ends, as in a fork, and then by the second one alone.
+    void move_to_another_end() {
+        const std::size_t other = ends_.take_with_pins_of(end_, who_.owner);
+        for (const auto& place : held_) ring_.unpin(end_, place.slot);
+        ends_.tell_room();
+        end_ = other;
+    }
+    void let_go_of(std::size_t index) {
+        const auto place = held_[index];
+        check(place);
+        held_.erase(held_.begin() + static_cast<std::ptrdiff_t>(index));
+        ring_.unpin(end_, place.slot);
+        ends_.tell_room();
+    }
+    void let_go_of_all() {
+        while (!held_.empty()) let_go_of(0);
+    }
+    // As a forked child's end for refs begins to take part.
+    void begin_with_refs() {
+        ground_.store_seq_cst(control_.end(end_).kind,
+                              static_cast<std::uint32_t>(layout::kEndRefs));
+        ends_.announce();
+    }
+    // An end before its own, for whoever comes next.
+    void keep_an_end_free() { kept_ = ends_.take(who_.owner, layout::kEndIdle); }
+    void free_the_end() { ends_.let_go(kept_, who_.owner); }
+    void take_end(std::uint32_t kind) { end_ = ends_.take(who_.owner, kind); }
     // The same by copying without a pin.
     bool copy() {
         std::array<std::uint64_t, kFrameWords> words{};
@@ -156,6 +188,23 @@ class StreamPeer {
                            " stands for two");
         }
     }
+    bool take() {
+        typename sync::SlotRing<Ground>::Place place;
+        const std::uint64_t before = cursor_;
+        const auto outcome = kind_ == layout::kEndLatest
+                                 ? ring_.take_latest(end_, cursor_, place)
+                                 : ring_.take_next(end_, cursor_, lost_, place);
+        ground_.store_release(control_.end(end_).cursor, cursor_);
+        if (outcome != sync::SlotRing<Ground>::Outcome::frame) return false;
+        world_.require(sync::seq_distance(place.seq, before) > 0, "a frame came twice");
+        hold(place);
+        return true;
+    }
+    void hold(const typename sync::SlotRing<Ground>::Place& place) {
+        held_.push_back(place);
+        check(place);
+        ++truth_.got;
+    }
     void check(const typename sync::SlotRing<Ground>::Place& place) {
         std::array<std::uint64_t, kFrameWords> words{};
         for (std::size_t k = 0; k < kFrameWords; ++k) {
@@ -181,9 +230,10 @@ class StreamPeer {
     sync::Ends<Ground> ends_;
     sync::SpinBudget spin_{0};
     sync::ClaimMemory claims_;
-    std::size_t end_ = 0;
+    std::size_t end_ = 0, kept_ = 0;
     std::uint64_t cursor_ = 0, lost_ = 0;
     std::uint32_t kind_ = 0;
+    std::vector<typename sync::SlotRing<Ground>::Place> held_{};
 };
 
 // Shut until so many have opened it; a sleep, so that an exhaustive search need not go on by force.

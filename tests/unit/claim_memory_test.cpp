@@ -6,32 +6,17 @@
 namespace ndshare::sync {
 namespace {
 
-TEST(ClaimMemory, knows_what_was_read_while_nobody_joins) {
+TEST(ClaimMemory, knows_what_is_unneeded_while_nobody_joins) {
     ClaimMemory memory;
-    EXPECT_FALSE(memory.was_read(0, 0));
-    memory.note_read(10, 3);
-    EXPECT_TRUE(memory.was_read(10, 3));
-    EXPECT_TRUE(memory.was_read(9, 3));
-    EXPECT_FALSE(memory.was_read(11, 3));
-    EXPECT_FALSE(memory.was_read(10, 4));
-    memory.note_read(12, 4);
-    EXPECT_TRUE(memory.was_read(12, 4));
-    EXPECT_FALSE(memory.was_read(10, 3));
-}
-
-TEST(ClaimMemory, expects_pins_for_sixty_four_claims_after_one) {
-    ClaimMemory memory;
-    EXPECT_FALSE(memory.expects_pins());
-    memory.met_none();
-    EXPECT_FALSE(memory.expects_pins());
-    memory.met_pin();
-    for (int claim = 0; claim < 64; ++claim) {
-        EXPECT_TRUE(memory.expects_pins()) << claim;
-        memory.met_none();
-    }
-    EXPECT_FALSE(memory.expects_pins());
-    memory.met_none();
-    EXPECT_FALSE(memory.expects_pins());
+    EXPECT_FALSE(memory.is_unneeded(0, 0));
+    memory.note_unneeded(10, 3);
+    EXPECT_TRUE(memory.is_unneeded(10, 3));
+    EXPECT_TRUE(memory.is_unneeded(9, 3));
+    EXPECT_FALSE(memory.is_unneeded(11, 3));
+    EXPECT_FALSE(memory.is_unneeded(10, 4));
+    memory.note_unneeded(12, 4);
+    EXPECT_TRUE(memory.is_unneeded(12, 4));
+    EXPECT_FALSE(memory.is_unneeded(10, 3));
 }
 
 TEST(ClaimMemory, keeps_the_dead_of_each_end_apart) {

@@ -59,6 +59,24 @@ TEST_F(EndsOfAStream, of_the_dead_and_of_nobody_are_cleaned_and_taken) {
     }
 }
 
+TEST_F(EndsOfAStream, for_a_child_have_its_parents_pins_and_are_told_of_after_them) {
+    const std::size_t parent = ends.take(me, layout::kEndInOrder);
+    for (const std::size_t slot : {std::size_t{0}, std::size_t{64}, kSlots - 1}) {
+        peers.set_bits_seq_cst(control.pins(parent, slot), std::uint64_t{1} << slot % 64);
+    }
+    const std::uint32_t joins = ends.joins();
+    const std::size_t child = ends.take_with_pins_of(parent, other);
+    EXPECT_NE(child, parent);
+    EXPECT_EQ(peers.load_relaxed(control.end(child).owner), other);
+    EXPECT_EQ(peers.load_relaxed(control.end(child).kind), layout::kEndIdle);
+    for (std::size_t k = 0; k < 3; ++k) {
+        const std::uint64_t pins = peers.load_relaxed(control.end(parent).pins[k]);
+        EXPECT_NE(pins, 0U);
+        EXPECT_EQ(peers.load_relaxed(control.end(child).pins[k]), pins);
+    }
+    EXPECT_EQ(ends.joins(), joins + 2);
+}
+
 TEST_F(EndsOfAStream, are_let_go_by_their_owner_alone) {
     const std::size_t end = ends.take(me, layout::kEndInOrder);
     ends.let_go(end, other);

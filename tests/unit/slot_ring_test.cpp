@@ -3,48 +3,19 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <utility>
 #include <vector>
 
-#include "support/control_memory.h"
-#include "support/plain_ground.h"
+#include "support/one_ring.h"
 
 namespace ndshare::sync {
 namespace {
 
+using support::kSlots;
+using support::OneRing;
 using support::PlainGround;
-using Ring = SlotRing<PlainGround>;
-
-constexpr std::size_t kSlots = 4;
-
-class OneRing : public testing::Test {
- protected:
-    support::ControlMemory memory{layout::control_bytes_of_stream(kSlots)};
-    layout::StreamControl control{memory.base(), kSlots};
-    PlainGround ground;
-    Ring ring{control, ground};
-    Ends<PlainGround> ends{control, ground};
-    ClaimMemory known;
-    const std::uint64_t publisher = owner_word(1, 3), reader = owner_word(2, 0);
-    Ring::Place place;
-
-    std::uint64_t publish(bool block = false) {
-        const auto claim = ring.claim(publisher, block, true, known);
-        EXPECT_TRUE(claim);
-        return ring.publish(publisher, claim.slot).value_or(0);
-    }
-    void publish_many(int count) {
-        for (int k = 0; k < count; ++k) (void)publish();
-    }
-    std::uint64_t word(std::size_t slot) const {
-        return ground.load_relaxed(control.slot(slot).word);
-    }
-    std::uint64_t pins(std::size_t end) const {
-        return ground.load_relaxed(control.end(end).pins[0]);
-    }
-    void set_cursor(std::size_t end, std::uint64_t seq) {
-        ground.store_seq_cst(control.end(end).cursor, seq);
-    }
-};
+using support::Ring;
 
 TEST_F(OneRing, numbers_its_frames_and_says_where_they_are) {
     EXPECT_EQ(ring.last_seq(), 0U);
@@ -175,7 +146,8 @@ TEST_F(OneRing, keeps_its_order_where_numbers_are_beyond_half_of_their_range) {
         EXPECT_TRUE(ring.where(seq - (seq > begin + 1 ? 1 : 0), slot));
     }
     // The oldest is pinned: the claim looks for another one.
-    ASSERT_EQ(ring.take_exactly(end, begin + 2, place), Ring::Exact::frame);
+    const std::size_t refs = ends.take(reader, layout::kEndRefs);
+    ASSERT_EQ(ring.take_exactly(refs, begin + 2, place), Ring::Exact::frame);
     EXPECT_EQ(publish(true), begin + 6);
     EXPECT_EQ(word(place.slot), published_word(begin + 2));
 }
@@ -263,7 +235,6 @@ TEST_F(OneRing, goes_round_a_pinned_frame_and_names_who_pins_when_all_are) {
     const auto claim = ring.claim(publisher, false, true, known);
     EXPECT_EQ(claim.refusal, Ring::Refusal::pinned);
     EXPECT_EQ(claim.blocker, end);
-    EXPECT_TRUE(known.expects_pins());
     // The pins of the dead count no more, and are asked about once.
     ground.dead = {reader};
     EXPECT_TRUE(ring.claim(publisher, false, true, known));
@@ -306,14 +277,6 @@ TEST_F(OneRing, does_not_wait_for_an_end_that_nobody_has) {
     EXPECT_TRUE(ring.claim(publisher, true, false, known));
 }
 
-TEST_F(OneRing, looks_at_pins_twice_for_sixty_four_claims_after_one) {
-    known.met_pin();
-    publish_many(63);
-    EXPECT_TRUE(known.expects_pins());
-    publish_many(1);
-    EXPECT_FALSE(known.expects_pins());
-}
-
 TEST_F(OneRing, in_block_has_its_free_slots_for_everybody) {
     (void)ends.take(reader, layout::kEndJoining);
     EXPECT_EQ(publish(true), 1U);
@@ -347,20 +310,6 @@ TEST_F(OneRing, in_block_waits_for_every_reader_in_order) {
     ground.dead = {reader};
     EXPECT_EQ(publish(true), 9U);
     (void)newest;
-}
-
-TEST_F(OneRing, remembers_what_all_have_read) {
-    const std::size_t end = ends.take(reader, layout::kEndInOrder);
-    publish_many(4);
-    set_cursor(end, 3);
-    EXPECT_EQ(publish(true), 5U);
-    EXPECT_TRUE(known.was_read(3, ends.joins()));
-    EXPECT_FALSE(known.was_read(4, ends.joins()));
-    // What was noted is believed as long as nobody joins.
-    set_cursor(end, 0);
-    EXPECT_EQ(publish(true), 6U);
-    (void)ends.take(reader, layout::kEndLatest);
-    EXPECT_FALSE(ring.claim(publisher, true, false, known));
 }
 
 TEST_F(OneRing, resolves_what_a_dead_publisher_left) {
@@ -404,49 +353,53 @@ TEST_F(OneRing, keeps_a_frame_when_the_kernel_cannot_be_asked) {
     publish_many(4);
     std::array<std::uint64_t, kSlots> before{};
     for (std::size_t slot = 0; slot < kSlots; ++slot) before[slot] = word(slot);
-    for (const bool expected : {false, true}) {
-        if (expected) known.met_pin();
-        ground.when_asked = [] { throw SystemError(EIO, "fcntl"); };
-        EXPECT_THROW((void)ring.claim(publisher, true, true, known), SystemError);
-        for (std::size_t slot = 0; slot < kSlots; ++slot) EXPECT_EQ(word(slot), before[slot]);
-    }
+    ground.when_asked = [] { throw SystemError(EIO, "fcntl"); };
+    EXPECT_THROW((void)ring.claim(publisher, true, true, known), SystemError);
+    for (std::size_t slot = 0; slot < kSlots; ++slot) EXPECT_EQ(word(slot), before[slot]);
 }
 
+// What happens between a claimer's BUSY and its look.
+struct AtBusy : PlainGround {
+    std::function<void()> then = [] {};
+    bool compare_exchange_seq_cst(auto& word, auto& expected, auto desired) {
+        const bool done = PlainGround::compare_exchange_seq_cst(word, expected, desired);
+        if (done && kind_of(desired) == SlotKind::busy) std::exchange(then, [] {})();
+        return done;
+    }
+};
+
 TEST_F(OneRing, puts_a_frame_back_when_the_kernel_cannot_be_asked_about_a_newcomer) {
-    const std::size_t end = ends.take(reader, layout::kEndInOrder);
     publish_many(4);
-    set_cursor(end, 4);
     std::size_t oldest = 0;
     ASSERT_TRUE(ring.where(1, oldest));
     ground.store_relaxed(control.ring(1), std::uint64_t{0});  // it looks at all slots
     ClaimMemory fresh;
-    int asked = 0;
-    ground.when_asked = [&] {
-        if (++asked > 1) throw SystemError(EIO, "fcntl");
-        // While it asks about the first one: too late for this look, in time for the one after it.
-        layout::End& other = control.end(end + 1);
-        ground.store_relaxed(other.owner, owner_word(4, 0));
-        ground.store_relaxed(other.kind, layout::kEndJoining);
-        ground.store_relaxed(control.words().end_high_water, static_cast<std::uint32_t>(end + 2));
-        ends.announce();
-    };
-    EXPECT_THROW((void)ring.claim(publisher, true, true, fresh), SystemError);
-    EXPECT_EQ(asked, 2);
+    AtBusy interrupted;
+    interrupted.then = [&] { (void)ends.take(owner_word(4, 0), layout::kEndJoining); };
+    interrupted.when_asked = [] { throw SystemError(EIO, "fcntl"); };
+    SlotRing<AtBusy> claimer(control, interrupted);
+    EXPECT_THROW((void)claimer.claim(publisher, true, true, fresh), SystemError);
+    EXPECT_EQ(interrupted.asked, 1);
     EXPECT_EQ(word(oldest), published_word(1));
 }
 
 TEST_F(OneRing, tells_of_room_when_it_puts_a_frame_back) {
-    (void)ends.take(reader, layout::kEndInOrder);
-    publish_many(4);
-    ends.need_room();
-    ClaimMemory fresh;
-    EXPECT_FALSE(ring.claim(publisher, true, false, fresh));
     (void)ends.take(reader, layout::kEndRefs);
-    ASSERT_EQ(ring.take_exactly(1, 1, place), Ring::Exact::frame);
-    (void)ground.woke(&control.words().room);
-    ends.need_room();
-    EXPECT_TRUE(ring.claim(publisher, false, false, fresh));  // 1 was BUSY for a moment
-    EXPECT_TRUE(ground.woke(&control.words().room));
+    publish_many(4);
+    std::size_t oldest = 0;
+    ASSERT_TRUE(ring.where(1, oldest));
+    ClaimMemory fresh;
+    AtBusy interrupted;
+    interrupted.then = [&] {
+        ends.need_room();
+        ground.set_bits_seq_cst(control.pins(0, oldest), bit_of(oldest));
+    };
+    SlotRing<AtBusy> claimer(control, interrupted);
+    const auto claim = claimer.claim(publisher, false, false, fresh);
+    EXPECT_TRUE(claim);  // 1 was BUSY for a moment
+    EXPECT_NE(claim.slot, oldest);
+    EXPECT_EQ(word(oldest), published_word(1));
+    EXPECT_TRUE(interrupted.woke(&control.words().room));
 }
 
 TEST_F(OneRing, with_places_that_are_none_is_corrupt) {
