@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/fault.h"
 #include "layout/stream.h"
+#include "sync/high_water.h"
 #include "sync/owner.h"
 
 namespace ndshare::sync {
@@ -16,8 +17,9 @@ namespace ndshare::sync {
 // Every end that anybody has or had is below it.
 template <class Control, class Ground>
 std::size_t ends_in_use(const Control& control, const Ground& ground) {
-    // SYNC(end-high-water)
-    return std::min<std::size_t>(ground.load_seq_cst(control.words().end_high_water),
+    // Relaxed: whoever sees in the count of joins that an end was taken has its mark; others want a
+    // figure.
+    return std::min<std::size_t>(ground.load_relaxed(control.words().end_high_water),
                                  layout::kEndCount);
 }
 
@@ -44,7 +46,7 @@ class Ends {
             ground_.store_relaxed(end.cursor, std::uint64_t{0});
             ground_.store_relaxed(end.count, std::uint64_t{0});
             ground_.store_relaxed(end.flags, std::uint32_t{0});
-            raise_high_water(index);
+            raise_high_water(ground_, control_.words().end_high_water, index);
             // SYNC(cursor): a claimer that does not see it has made its slot BUSY before.
             ground_.store_seq_cst(end.kind, kind);
             announce();
@@ -60,8 +62,8 @@ class Ends {
         const std::size_t taken = take(owner, layout::kEndIdle);
         layout::End &from = control_.end(index), &to = control_.end(taken);
         for (std::size_t word = 0; word < control_.pin_words(); ++word) {
-            // Relaxed: our own bits.
-            ground_.set_bits_seq_cst(to.pins[word], ground_.load_relaxed(from.pins[word]));
+            // Relaxed, both: our own bits, and published by the count below.
+            ground_.store_relaxed(to.pins[word], ground_.load_relaxed(from.pins[word]));
         }
         // SYNC(joins): before any of them is let go of. A claimer that looked at the new end before
         // these pins, and at the old one after, sees the count change.
@@ -131,17 +133,6 @@ class Ends {
     std::uint32_t joins() const { return ground_.load_acquire(control_.words().joins); }
 
  private:
-    void raise_high_water(std::size_t index) {
-        auto& word = control_.words().end_high_water;
-        // SYNC(end-high-water): whoever sees the mark looks at the ends below it. Before the kind,
-        // so that a claimer that misses this end has made its slot BUSY before; seq_cst also where
-        // the mark is high enough already, and another one's.
-        std::uint32_t seen = ground_.load_seq_cst(word);
-        while (seen <= index && !ground_.compare_exchange_seq_cst(
-                                    word, seen, static_cast<std::uint32_t>(index + 1))) {
-        }
-    }
-
     Control control_;
     Ground& ground_;
 };

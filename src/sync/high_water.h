@@ -8,7 +8,7 @@
 namespace ndshare::sync {
 
 // REQUIRES: what lies below the raised mark is reserved memory, and filled in. Who sees the mark
-// has it, no more: an end's, which is one side of a handshake, is raised in sync/ends.h.
+// has it, no more: that an end was taken is told by the count of joins.
 template <class Ground>
 void raise_high_water(Ground&& ground, layout::Word32& mark, std::size_t index) {
     std::uint32_t seen = 0;

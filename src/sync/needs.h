@@ -78,17 +78,16 @@ class Needs {
                 return true;
             }
             if (!unneeded || kind == layout::kEndPublisher) continue;
-            const auto passed = passed_by(end, kind, cursor, seq_of(word), *unneeded);
+            const auto passed = passed_by(end, kind, cursor, *unneeded);
             if (passed != unneeded && counts(end, asked)) unneeded = passed;
         }
         return false;
     }
 
-    // The frames up to which number, newest at most, an end neither wants nor holds. nullopt: not
-    // those up to wanted. REQUIRES: the cursor was looked at before, as a pin is set before it.
+    // The frames up to which number, newest at most, an end neither wants nor holds. nullopt: it
+    // may want any. REQUIRES: the cursor was looked at before, as a pin is set before it.
     std::optional<std::uint64_t> passed_by(std::size_t end, std::uint32_t kind,
-                                           std::uint64_t cursor, std::uint64_t wanted,
-                                           std::uint64_t newest) const {
+                                           std::uint64_t cursor, std::uint64_t newest) const {
         std::uint64_t passed = newest;
         const auto at_most = [&](std::uint64_t seq) {
             if (seq_distance(seq, passed) < 0) passed = seq;
@@ -96,7 +95,7 @@ class Needs {
         if (kind == layout::kEndInOrder || kind == layout::kEndLatest) {
             at_most(cursor);
         } else if (kind != layout::kEndIdle) {
-            return std::nullopt;  // refs: any frame, at any time
+            return std::nullopt;
         }
         for (std::size_t first = 0; first < control_.slot_count(); first += 64) {
             // SYNC(pin): after the cursor.
@@ -105,11 +104,10 @@ class Needs {
                 const std::size_t slot = first + static_cast<std::size_t>(std::countr_zero(bits));
                 if (slot >= control_.slot_count()) return std::nullopt;
                 // The number of a frame that is pinned stays here; but FREE has none, and is looked
-                // at each time.
-                const std::uint64_t word = ground_.load_acquire(control_.slot(slot).word);
+                // at each time. Relaxed: the cursor, or the kind, brought what its reader saw here.
+                const std::uint64_t word = ground_.load_relaxed(control_.slot(slot).word);
                 if (kind_of(word) != SlotKind::free) at_most((seq_of(word) - 1) & kSeqMask);
             }
-            if (seq_distance(passed, wanted) < 0) return std::nullopt;
         }
         return passed;
     }

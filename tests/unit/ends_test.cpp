@@ -64,6 +64,7 @@ TEST_F(EndsOfAStream, for_a_child_have_its_parents_pins_and_are_told_of_after_th
     for (const std::size_t slot : {std::size_t{0}, std::size_t{64}, kSlots - 1}) {
         peers.set_bits_seq_cst(control.pins(parent, slot), std::uint64_t{1} << slot % 64);
     }
+    peers.store_relaxed(control.end(parent).pins[3], std::uint64_t{7});  // of no slot
     const std::uint32_t joins = ends.joins();
     const std::size_t child = ends.take_with_pins_of(parent, other);
     EXPECT_NE(child, parent);
@@ -74,6 +75,7 @@ TEST_F(EndsOfAStream, for_a_child_have_its_parents_pins_and_are_told_of_after_th
         EXPECT_NE(pins, 0U);
         EXPECT_EQ(peers.load_relaxed(control.end(child).pins[k]), pins);
     }
+    EXPECT_EQ(peers.load_relaxed(control.end(child).pins[3]), 0U);
     EXPECT_EQ(ends.joins(), joins + 2);
 }
 

@@ -56,7 +56,7 @@ TEST_F(NeedsOfARing, begin_behind_the_slowest_cursor) {
     EXPECT_EQ(known_after_a_look(), 3U);
     set_cursor(first, 9);
     EXPECT_EQ(known_after_a_look(), 4U);
-    // Frame 1 itself may be had; of those that follow nothing is known.
+    // Frame 1 itself may be had, as nobody holds it; of those that follow nothing is known.
     set_cursor(first, 0);
     EXPECT_EQ(known_after_a_look(), 0U);
     set_cursor(first, 1);
@@ -93,10 +93,11 @@ TEST_F(NeedsOfARing, are_not_known_of_those_who_may_want_any_frame) {
 }
 
 TEST_F(NeedsOfARing, are_not_known_of_pins_on_slots_that_are_none) {
-    const std::size_t end = ends.take(reader, layout::kEndInOrder);
+    // What lies behind the slots, the first end's owner, looks like a slot without a frame.
+    const std::size_t end = ends.take(owner_word(3, 0), layout::kEndInOrder);
+    ASSERT_EQ(kind_of(word(kSlots)), SlotKind::free);
     set_cursor(end, 4);
-    ground.set_bits_seq_cst(control.pins(end, 0), bit_of(kSlots - 1));
-    EXPECT_LE(known_after_a_look(), 3U);
+    EXPECT_EQ(known_after_a_look(), 4U);
     ground.set_bits_seq_cst(control.pins(end, 0), bit_of(kSlots));
     EXPECT_EQ(known_after_a_look(), 0U);
 }
@@ -178,22 +179,28 @@ TEST_F(NeedsOfARing, are_looked_at_again_when_somebody_joined_meanwhile) {
 }
 
 // Pins have a word for 64 slots.
-TEST(NeedsOfALargeRing, are_found_in_every_word_of_pins) {
-    constexpr std::size_t kMany = 130;
-    support::ControlMemory memory(layout::control_bytes_of_stream(kMany));
-    const layout::StreamControl control(memory.base(), kMany);
+class NeedsOfALargeRing : public testing::TestWithParam<std::size_t> {};
+INSTANTIATE_TEST_SUITE_P(Slots, NeedsOfALargeRing, testing::Values(64, 128, 130));
+TEST_P(NeedsOfALargeRing, are_found_in_every_word_of_pins_and_behind_none) {
+    const std::size_t slots = GetParam();
+    support::ControlMemory memory(layout::control_bytes_of_stream(slots));
+    const layout::StreamControl control(memory.base(), slots);
     PlainGround ground;
     SlotRing<PlainGround> ring(control, ground);
     Ends<PlainGround> ends(control, ground);
     ClaimMemory known;
     const std::uint64_t publisher = owner_word(1, 3);
-    for (std::size_t k = 0; k < kMany; ++k) {
+    const auto publish = [&] {
         const Claim claim = ring.claim(publisher, false, false, known);
-        ASSERT_TRUE(ring.publish(publisher, claim.slot));
-    }
+        return claim ? ring.publish(publisher, claim.slot) : std::nullopt;
+    };
+    for (std::size_t k = 0; k < slots; ++k) ASSERT_TRUE(publish());
     const std::size_t end = ends.take(owner_word(2, 0), layout::kEndInOrder);
-    ground.store_seq_cst(control.end(end).cursor, std::uint64_t{kMany});
-    for (const std::uint64_t held : {129U, 65U, 3U}) {
+    ground.store_seq_cst(control.end(end).cursor, std::uint64_t{1000});
+    ground.store_relaxed(control.end(end).pins[(slots + 63) / 64], ~std::uint64_t{0});
+    ASSERT_TRUE(publish());
+    EXPECT_TRUE(known.is_unneeded(slots, ends.joins()));
+    for (std::uint64_t held = slots - 1; held > 2; held -= 31) {
         std::size_t slot = 0;
         ASSERT_TRUE(ring.where(held, slot));
         ground.set_bits_seq_cst(control.pins(end, slot), bit_of(slot));
@@ -202,7 +209,8 @@ TEST(NeedsOfALargeRing, are_found_in_every_word_of_pins) {
         ASSERT_TRUE(claim);
         EXPECT_TRUE(known.is_unneeded(held - 1, ends.joins()));
         EXPECT_FALSE(known.is_unneeded(held, ends.joins()));
-        ground.store_seq_cst(control.slot(claim.slot).word, published_word(1));
+        ground.store_seq_cst(control.slot(claim.slot).word, published_word(2));
+        if (held < 34) break;
     }
 }
 

@@ -237,10 +237,28 @@ TEST_F(OneRing, goes_round_a_pinned_frame_and_names_who_pins_when_all_are) {
     EXPECT_EQ(claim.blocker, end);
     // The pins of the dead count no more, and are asked about once.
     ground.dead = {reader};
-    EXPECT_TRUE(ring.claim(publisher, false, true, known));
+    const auto had = ring.claim(publisher, false, true, known);
+    ASSERT_TRUE(had);
+    ring.give_back(had.slot);
     ground.asked = 0;
-    EXPECT_TRUE(ring.claim(publisher, false, true, known));
+    ends.announce();  // all ends are looked at anew
+    EXPECT_TRUE(ring.claim(publisher, false, false, known));
     EXPECT_EQ(ground.asked, 0);
+}
+
+TEST_F(OneRing, names_who_pins_a_slot_without_a_frame) {
+    publish_many(4);
+    (void)ends.take(publisher, layout::kEndPublisher);
+    const std::size_t end = ends.take(reader, layout::kEndRefs);
+    for (const std::uint64_t seq : {1, 2, 3}) {
+        ASSERT_EQ(ring.take_exactly(end, seq, place), Ring::Exact::frame);
+        // As after a claimer's death.
+        ground.store_relaxed(control.slot(place.slot).word, std::uint64_t{0});
+    }
+    const auto claim = ring.claim(publisher, false, true, known);
+    EXPECT_EQ(claim.refusal, Ring::Refusal::pinned);
+    EXPECT_EQ(claim.blocker, end);
+    EXPECT_LT(claim.slot, kSlots);
 }
 
 TEST_F(OneRing, asks_the_kernel_once_about_each_end_and_only_when_told) {
