@@ -6,6 +6,7 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <optional>
 #include <vector>
 
@@ -206,19 +207,18 @@ nb::object get(PySubscriber& self, nb::object timeout) {
 
 nb::object get_many(PySubscriber& self, std::size_t max_count, nb::object timeout) {
     Subscriber& subscriber = self.get();
-    const Timeout limit = to_timeout(timeout, "get_many", subscriber.name());
+    Timeout limit = to_timeout(timeout, "get_many", subscriber.name());
     auto fields = subscriber.fields();
     if (!fields) {
-        // There is no stream yet, so nobody knows what its rows look like: the first frame says.
-        const auto first = subscriber.get(limit);
+        // There is no stream yet, so nobody knows what its rows look like.
+        std::array first{Waitable(subscriber)};
+        ndshare::wait(first, limit);
+        limit = Timeout(0);
         fields = subscriber.fields();
-        if (!first && !fields) return make_rows({.shape = {0}, .dtype = "f8"}, 0);
-        nb::object rows = make_rows(fields->front().second, first ? 1 : 0);
-        if (first) {
-            const auto bytes = first->bytes();
-            std::memcpy(data_of(rows), bytes.data(), bytes.size());
+        if (!fields) {
+            (void)subscriber.get_many({}, 1, limit);  // if there is a reason, it says so
+            return make_rows({.shape = {0}, .dtype = "f8"}, 0);
         }
-        return rows;
     }
     if (fields->size() != 1 || !fields->front().second.maxshape.empty()) {
         throw Error(Errc::invalid_argument, "get_many", std::string(subscriber.name()),

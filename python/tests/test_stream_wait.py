@@ -217,3 +217,45 @@ def test_get_many_waits_for_the_first_and_takes_what_is_there() -> None:
             asked.release()
             assert sub.get_many(8, 30).tolist() == [[k, k]]
         writer.join()
+
+
+def test_get_many_before_there_is_a_stream_takes_all_that_is_there() -> None:
+    with ndshare.Subscriber("later") as sub:
+        assert len(sub.get_many(4, 0.01)) == 0
+        writer = threading.Timer(0.05, lambda: made.append(publisher_of_three()))
+        made: list[ndshare.Publisher] = []
+        writer.start()
+        got = list(sub.get_many(8, 30))
+        while len(got) < 3:
+            got.extend(sub.get_many(8, 30))
+        assert [row.tolist() for row in got] == [[k, k] for k in range(3)]
+        writer.join()
+        made[0].close()
+
+
+def publisher_of_three() -> ndshare.Publisher:
+    publisher = ndshare.Publisher("later", (2,), "i8", slots=8, overflow="block")
+    for k in range(3):
+        publisher.put(np.full(2, k))
+    return publisher
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_get_many_of_several_fields_is_refused_and_loses_no_frame(before: bool) -> None:
+    def publish() -> ndshare.Publisher:
+        fields = {"a": ((2,), "i8"), "b": ((1,), "i8")}
+        publisher = ndshare.Publisher("two", fields=fields, slots=4, overflow="block")
+        publisher.put({"a": [1, 2], "b": [3]})
+        return publisher
+
+    made = [publish()] if before else []
+    with ndshare.Subscriber("two") as sub:
+        timer = threading.Timer(0.05, lambda: before or made.append(publish()))
+        timer.start()
+        with pytest.raises(ValueError, match="one field"):
+            sub.get_many(4, 30)
+        frame = sub.get(30)
+        assert frame is not None and frame["a"].tolist() == [1, 2]
+        assert sub.lost == 0
+        timer.join()
+        made[0].close()

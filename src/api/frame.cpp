@@ -22,19 +22,12 @@ std::shared_ptr<const Frame::Impl> Frame::Impl::make(const std::shared_ptr<api::
                                                      const api::Ring::Place& place, bool copy) {
     const api::StreamMemory& m = lease->memory();
     const auto& line = m.control.slot(place.slot);
-    std::shared_ptr<Impl> made;
-    try {
-        made = std::make_shared<Impl>(lease);
-    } catch (...) {
-        lease->unpin(place.slot);
-        throw;
-    }
+    auto made = std::make_shared<Impl>(lease);
     Impl& frame = *made;
     frame.plan = &m.plan.fields;
     frame.begin = m.pool;
     frame.slot = place.slot;
     frame.seq = place.seq;
-    frame.pinned = true;
     const std::byte* bytes = m.slot(place.slot);
     __builtin_prefetch(bytes);  // what the caller will look at
     // Relaxed: written before the slot showed its number, which the pin saw.
@@ -50,11 +43,10 @@ std::shared_ptr<const Frame::Impl> Frame::Impl::make(const std::shared_ptr<api::
     }
     api::read_extents(m.plan.fields, bytes, 0, frame.extents);
     if (copy) {
-        const std::size_t slot = frame.slot;
         frame.copy_fields(m.plan.fields, m.plan.slot_bytes);
-        frame.pinned = false;
-        lease->unpin(slot);
+        lease->unpin(place.slot);
     }
+    frame.pinned = !copy;
     return made;
 }
 
@@ -183,7 +175,12 @@ Frame FrameRef::get_or_throw() const {
                                 " was overwritten; hold the frame, get it sooner, or give the "
                                 "stream more slots");
         }
-        return Frame(Frame::Impl::make(lease, place, false));
+        try {
+            return Frame(Frame::Impl::make(lease, place, false));
+        } catch (...) {
+            lease->unpin(place.slot);
+            throw;
+        }
     });
 }
 

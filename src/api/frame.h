@@ -13,8 +13,8 @@ namespace ndshare {
 
 struct Frame::Impl {
     // Of a slot that lease has pinned. Copies what changes from frame to frame and checks it.
-    // copy: the bytes too; the pin is given back at once. Errors: CorruptBytes, bad_alloc (the pin
-    // is given back).
+    // copy: the bytes too; the pin is given back at once. Errors: CorruptBytes, bad_alloc; then the
+    // pin is still the caller's.
     static std::shared_ptr<const Impl> make(const std::shared_ptr<api::EndLease>& lease,
                                             const api::Ring::Place& place, bool copy);
     static Frame wrap(std::shared_ptr<const Impl> impl) { return Frame(std::move(impl)); }

@@ -140,7 +140,10 @@ std::shared_ptr<StreamMemory> attach_stream(Found&& found, bool writeable) {
 
 EndLease::EndLease(std::shared_ptr<const StreamMemory> memory, std::uint32_t kind,
                    std::shared_ptr<const std::string> stream_name)
-    : memory_(std::move(memory)), name_(std::move(stream_name)), kind_(kind) {
+    : memory_(std::move(memory)),
+      name_(std::move(stream_name)),
+      is_of_refs_(kind == layout::kEndRefs),
+      kind_(kind) {
     Segment& segment = *memory_->segment;
     segment.require_attached();
     owner_ = segment.owner();
@@ -173,7 +176,7 @@ void EndLease::wake_up(std::uint64_t cursor) {
 void EndLease::unpin(std::size_t slot) noexcept {
     if (!is_here() || memory_->segment->is_lost()) return;
     std::unique_lock<ForkMutex> lock;
-    if (kind_ == layout::kEndRefs) {
+    if (is_of_refs_) {
         lock = std::unique_lock(refs_mutex_);
         if (--refs_[slot].count > 0) return;
         refs_.erase(slot);
@@ -191,12 +194,19 @@ Ring::Exact EndLease::take_exactly(std::uint64_t seq, Ring::Place& place) {
         // is not asked: a claimer may have made it BUSY, until it sees the pin or dies.
         if (refs_[slot].seq != seq) return Ring::Exact::gone;
         place = {slot, seq};
-    } else if (const auto exact = ring.take_exactly(index_, seq, place);
-               exact != Ring::Exact::frame) {
+        ++refs_[slot].count;
+        return Ring::Exact::frame;
+    }
+    if (const auto exact = ring.take_exactly(index_, seq, place); exact != Ring::Exact::frame) {
         return exact;
     }
-    refs_[place.slot].seq = seq;
-    ++refs_[place.slot].count;
+    try {
+        refs_[place.slot] = {seq, 1};
+    } catch (...) {  // no memory
+        ring.unpin(index_, place.slot);
+        memory_->ends().tell_room();
+        throw;
+    }
     return Ring::Exact::frame;
 }
 
@@ -230,8 +240,8 @@ void EndLease::finish_fork_in_child() noexcept {
     index_ = child_index_;
     owner_ = child_owner_;
     child_owner_ = 0;
-    dormant_ = kind_ != layout::kEndRefs && kind_ != layout::kEndIdle;
-    if (kind_ != layout::kEndRefs) return;
+    dormant_ = !is_of_refs_ && kind_ != layout::kEndIdle;
+    if (!is_of_refs_) return;
     sync::Atomics::store_seq_cst(words().kind, kind_);
     memory_->ends().announce();  // SYNC(joins): from here it may pin any frame
 }

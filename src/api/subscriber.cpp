@@ -212,16 +212,32 @@ void Subscriber::Impl::count_lost(std::uint64_t cursor_before, std::uint64_t los
 }
 
 std::shared_ptr<const Frame::Impl> Subscriber::Impl::make_frame(const api::Ring::Place& place,
-                                                                bool copy,
-                                                                std::uint64_t cursor_before) {
+                                                                bool copy) {
     try {
         return Frame::Impl::make(lease_, place, copy);
     } catch (const std::bad_alloc&) {
-        // Not lost: the next look finds it again. Publishers may have noted that it was read.
-        cursor_ = cursor_before;
-        lease_->set_cursor(cursor_);
-        memory_->ends().announce();
+        put_back(place.seq);
+        lease_->unpin(place.slot);
         throw;
+    } catch (...) {
+        lease_->unpin(place.slot);
+        throw;
+    }
+}
+
+void Subscriber::Impl::put_back(std::uint64_t seq) {
+    cursor_ = before_us_ = seq - 1;
+    lease_->set_cursor(cursor_);
+    cursor_for_spin_.store(cursor_, std::memory_order_relaxed);
+    // SYNC(joins): before it is unpinned. Publishers may have noted that it was read.
+    memory_->ends().announce();
+}
+
+void Subscriber::Impl::give_back(const Step& step) {
+    const std::lock_guard lock(mutex_);
+    // Else another thread got a later one, or newer memory: this one is lost to us.
+    if (memory_ && step.frame->origin == lease_ && cursor_ == step.frame->seq) {
+        put_back(step.frame->seq);
     }
 }
 
@@ -246,7 +262,7 @@ Subscriber::Impl::Step Subscriber::Impl::take() {
         case api::Ring::Outcome::frame: {
             const bool copy = lease_->pin_count() > pins_max(memory_->control.slot_count());
             step.news = News::frame;
-            step.frame = make_frame(place, copy, cursor_before);
+            step.frame = make_frame(place, copy);
             break;
         }
         case api::Ring::Outcome::ended:

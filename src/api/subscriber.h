@@ -53,6 +53,8 @@ struct Subscriber::Impl final : api::Awaited {
         std::shared_ptr<const api::StreamMemory> memory;
         std::uint64_t latest = 0;  // its word before the look
     };
+    // What was taken is not wanted: it comes again, unless later ones were taken meanwhile.
+    void give_back(const Step& step);
     // Takes what is there; attaches and moves on to newer memory where that is needed. attach:
     // false: only look where it is attached already.
     Step step(bool attach);
@@ -92,8 +94,10 @@ struct Subscriber::Impl final : api::Awaited {
     bool is_ready();
     void count_lost(std::uint64_t cursor_before, std::uint64_t lost);
     void tell_cursor();
-    std::shared_ptr<const Frame::Impl> make_frame(const api::Ring::Place& place, bool copy,
-                                                  std::uint64_t cursor_before);
+    // Of a place that is pinned. Errors: CorruptBytes; bad_alloc, and the frame comes again.
+    std::shared_ptr<const Frame::Impl> make_frame(const api::Ring::Place& place, bool copy);
+    // The frame that was taken last comes again. REQUIRES: it is pinned still.
+    void put_back(std::uint64_t seq);
     api::Ring::Outcome take_place(api::Ring::Place& place, std::uint64_t& lost);
 
     api::ForkMutex mutex_;

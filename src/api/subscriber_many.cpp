@@ -79,15 +79,24 @@ std::size_t Subscriber::get_many(std::span<std::byte> out, std::size_t count, Ti
         sync::Patience patience(timeout.count(), impl_->spin, [this] { impl_->go_on("get_many"); });
         std::size_t done = impl_->take_many(out, count);
         if (done > 0) {
-            if (impl_->has_poll()) impl_->refresh_bell();
+            try {
+                if (impl_->has_poll()) impl_->refresh_bell();
+            } catch (...) {  // the frames are not lost for a bell
+            }
             return done;
         }
         const auto first = impl_->wait_for_news(patience);
         if (first.news == Impl::News::nothing) return 0;
         if (first.news == Impl::News::ended) impl_->throw_end("get_many");
-        const layout::Field& field = only_field(*first.frame->plan, out, count);
-        std::memcpy(out.data(), first.frame->field(0).data, field.max_bytes);
-        return 1 + impl_->take_many(out.subspan(field.max_bytes), count - 1);
+        std::size_t bytes = 0;
+        try {
+            bytes = only_field(*first.frame->plan, out, count).max_bytes;
+        } catch (const Invalid&) {
+            impl_->give_back(first);
+            throw;
+        }
+        std::memcpy(out.data(), first.frame->field(0).data, bytes);
+        return 1 + impl_->take_many(out.subspan(bytes), count - 1);
     });
 }
 

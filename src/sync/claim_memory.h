@@ -16,8 +16,9 @@ class ClaimMemory {
     // ---- up to which frame nobody needs any, while nobody joins or leaves ---------------------
     // A number that two threads of a handle mixed with the count of another look could let go of
     // frames that are needed. So the count lies beside the low half of its number: halves that
-    // differ are a mixture, and whoever meets one looks for himself. (Two numbers with the same low
-    // half are 2^32 frames apart: no thread is so long between two stores.)
+    // differ are a mixture, and whoever meets one looks for himself. (Numbers with the same low
+    // half are the same, or 2^32 frames apart: no frame that was needed at one look is older than
+    // what was unneeded at the other, unless it was held, by number, for as long.)
     bool is_unneeded(std::uint64_t seq, std::uint32_t joins) const noexcept {
         // SYNC(unneeded): what the thread that looked has seen, the end of the readers' reads too.
         const std::uint64_t count = joins_of_unneeded_.load(std::memory_order_acquire);

@@ -39,10 +39,11 @@ class Ends {
             // much is pinned for a moment, never too little.
             if (!ground_.compare_exchange_seq_cst(end.owner, seen, owner)) continue;
             NDSHARE_FAULT_POINT("ends.after_take");
-            // Relaxed, all of them: published by kind below.
             for (std::size_t word = 0; word < control_.pin_words(); ++word) {
-                ground_.store_relaxed(end.pins[word], std::uint64_t{0});
+                // SYNC(pin): as the former one's unpin: whoever sees it has the end of his reads.
+                ground_.store_release(end.pins[word], std::uint64_t{0});
             }
+            // Relaxed, all of them: published by kind below.
             ground_.store_relaxed(end.cursor, std::uint64_t{0});
             ground_.store_relaxed(end.count, std::uint64_t{0});
             ground_.store_relaxed(end.flags, std::uint32_t{0});

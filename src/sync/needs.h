@@ -40,17 +40,20 @@ class Needs {
             // count means that the ends are those that were looked at.
             const std::uint32_t joins = ground_.load_seq_cst(control_.words().joins);
             if (published && asked.memory.is_unneeded(seq_of(word), joins)) return false;
-            std::optional<std::uint64_t> unneeded;  // up to it; nullopt: nothing to remember
-            // SYNC(latest)
-            if (published) unneeded = seq_of(ground_.load_acquire(control_.words().latest));
+            // Up to it; nullopt: nothing to remember. Relaxed: of an older newest, less is known.
+            std::optional<std::uint64_t> unneeded =
+                seq_of(ground_.load_relaxed(control_.words().latest));
             if (somebody_needs(word, block, asked, claim, unneeded)) return true;
             // SYNC(joins): a process that was forked meanwhile may hold in its end, looked at
-            // early, what its parent let go of in one that was looked at late.
-            if (ground_.load_seq_cst(control_.words().joins) != joins) continue;
+            // early, what its parent let go of in one that was looked at late. Relaxed: who sees
+            // that it was let go of has the count that was raised before.
+            if (ground_.load_relaxed(control_.words().joins) != joins) continue;
             if (unneeded) asked.memory.note_unneeded(*unneeded, joins);
             return false;
         }
-        claim.refusal = Refusal::pinned;  // they come and go too fast to say
+        // They come and go too fast to say.
+        claim.refusal = Refusal::pinned;
+        claim.blocker = layout::kEndCount;
         return true;
     }
 

@@ -3,10 +3,10 @@
 // Invariants: (1) `latest` {number, slot} changes by CAS only, its number by one: the CAS gives the
 // number and publishes. (2) Frames before `latest` are in the history ring; `latest` itself may not
 // be yet: whoever publishes next puts it there first. (3) A slot is filled only by the owner of its
-// BUSY word, who after writing it has seen no living end's pin. (4) A reader looks at a frame's
-// bytes only after it pinned the slot and then saw its number there: READY or PUBLISHED. (5) The
-// newest frame's slot is never claimed. (6) In `block` a frame is overwritten only when the cursors
-// of all living in-order ends have reached it.
+// BUSY word, who after writing it knows that no living end pins it (sync/needs.h). (4) A reader
+// looks at a frame's bytes only after it pinned the slot and then saw its number there: READY or
+// PUBLISHED. (5) The newest frame's slot is never claimed. (6) In `block` a frame is overwritten
+// only when the cursors of all living in-order ends have reached it.
 // Why: docs/design/streams.md. tests/schedule searches this code exhaustively, with kills.
 // Threads: any; an End belongs to one handle. Processes: any. Blocks: no, nothing here waits. A
 // crash leaves BUSY or READY words, which the next claimer that needs a slot resolves.
@@ -371,6 +371,7 @@ class SlotRing {
         // SYNC(slot-word): sees the frame's bytes and stamps.
         if (shows(ground_.load_seq_cst(control_.slot(slot).word), seq)) return true;
         unpin(end, slot);
+        Ends<Ground>(control_, ground_).tell_room();  // somebody may have met the bit
         return false;
     }
 

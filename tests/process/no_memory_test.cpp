@@ -317,6 +317,50 @@ TEST_P(NoMemory, is_an_error_at_any_allocation_and_nothing_is_lost_or_left) {
     alarm(0);
 }
 
+// Its publisher waits for every frame that is let go of, and takes the slot at once.
+TEST(NoMemoryForFrames, loses_none_of_a_block_stream) {
+    alarm(300);
+    const FaultWorld world;
+    constexpr std::uint64_t kFrames = 20000;
+    Publisher publisher("block",
+                        {.shape = {4}, .dtype = "u8", .slots = 2, .overflow = Overflow::block});
+    Subscriber subscriber("block");
+    std::thread publishing([&] {
+        for (std::uint64_t k = 1; k <= kFrames; ++k) {
+            const std::uint64_t words[4] = {k, k, k, k};
+            (void)publisher.put_bytes(std::as_bytes(std::span(words)));
+        }
+    });
+    std::uint64_t failed = 0;
+    for (std::uint64_t k = 1; k <= kFrames; ++k) {
+        std::optional<Frame> frame;
+        t_is_for_good = false;
+        t_failed = 0;
+        t_allocations_left = static_cast<long>(k % 2);
+        try {
+            frame = subscriber.get(20s);
+        } catch (const std::bad_alloc&) {
+        } catch (const Error& e) {
+            t_allocations_left = -1;
+            EXPECT_EQ(e.code(), Errc::out_of_memory) << e.what();
+        }
+        t_allocations_left = -1;
+        failed += t_failed > 0 ? 1 : 0;
+        if (!frame) frame = subscriber.get(20s);
+        std::uint64_t number = 0;
+        std::memcpy(&number, frame->bytes().data(), sizeof number);
+        if (number != k) {
+            ADD_FAILURE() << "frame " << k << " was lost, " << number << " came";
+            break;
+        }
+    }
+    EXPECT_EQ(subscriber.lost(), 0U);
+    EXPECT_GT(failed, kFrames / 4);
+    subscriber.close();  // the publisher waits for nobody then
+    publishing.join();
+    alarm(0);
+}
+
 INSTANTIATE_TEST_SUITE_P(Operations, NoMemory, testing::ValuesIn(kOperations),
                          [](const auto& one) { return std::string(one.param.name); });
 

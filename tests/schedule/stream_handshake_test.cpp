@@ -151,6 +151,28 @@ TEST(StreamRoom, who_commits_on_top_of_a_frame_shows_that_it_is_published) {
     EXPECT_TRUE(holds(explore(kOnlyWakes, 20000, setup)));
 }
 
+// It takes the place of a frame that is gone for one that is there, for as long as it looks.
+TEST(StreamRoom, a_pin_in_vain_is_not_slept_on) {
+    const auto setup = [](World& world) {
+        Ring ring(world, 2);
+        ring.has(kBegin + 3, 0);
+        ring.has_newest(kBegin + 4, 1);
+        ring.has_end(1, kBegin + 9, 0);
+        // Of a frame that went there before: as it looks to who stood still.
+        world.set_initial(ring.control().ring(kBegin + 1), sync::place_word(kBegin + 1, 0));
+        waiter<SimGround>(world, ring, 0, false);
+        world.spawn({.name = "reader", .row = 1}, [&world, ring](Process& who) {
+            Hand hand(world, ring, who);
+            ring.say(kTold);
+            world.require(hand.ring.take_exactly(0, kBegin + 1, hand.place) ==
+                              sync::SlotRing<SimGround>::Exact::gone,
+                          "a frame that is gone was found");
+            hand.gate.pass();
+        });
+    };
+    EXPECT_TRUE(holds(explore(kOnlyWakes, 20000, setup)));
+}
+
 TEST(StreamRoom, a_slot_that_is_put_back_is_seen_or_told) {
     const auto setup = [](World& world) {
         Ring ring(world, 2);
