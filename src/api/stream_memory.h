@@ -106,8 +106,7 @@ class EndLease final : public ForkPart, public FrameOrigin {
     std::shared_ptr<const StreamMemory> memory_;
     std::shared_ptr<const std::string> name_;
     const bool is_of_refs_;
-    std::uint32_t
-        kind_;  // changed and read by the handle that has the end, in one thread at a time
+    std::uint32_t kind_;  // of the handle's, which changes and reads it in one thread at a time
     bool dormant_ = false;
     std::size_t index_ = 0, child_index_ = 0;
     std::uint64_t owner_ = 0, child_owner_ = 0;
