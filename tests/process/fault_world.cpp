@@ -1,6 +1,7 @@
 #include "fault_world.h"
 
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -26,12 +27,14 @@ FaultWorld::FaultWorld() {
 }
 
 FaultWorld::~FaultWorld() {
+    testing::Test::RecordProperty("faults", faults_);  // for docs/GUARANTEES.md
     fs::remove_all(folder_);
     unsetenv("NDSHARE_DIR");
 }
 
 FaultWorld::Ended FaultWorld::run(const std::string& scenario, const std::string& name,
                                   const std::string& fault) {
+    ++faults_;
     std::vector<std::string> variables{"NDSHARE_FAULT=" + fault};
     for (char** entry = environ; *entry != nullptr; ++entry) variables.emplace_back(*entry);
     std::vector<char*> environment;

@@ -38,6 +38,7 @@ class FaultWorld {
  private:
     Ended wait_for(pid_t pid) const;
     std::string folder_;
+    int faults_ = 0;
 };
 
 }  // namespace ndshare::test
