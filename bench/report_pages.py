@@ -131,6 +131,12 @@ def _row(row: Mapping[str, Any]) -> Iterator[str]:
         lines.append([name, *(shown or [instead, *[""] * (len(titles(row)) - 1)])])
     yield from _table(["", *titles(row)], lines)
     notes = [
+        f"- {one['name']} is left out, since one round of it failed: "
+        f"`{one['wrong'].strip().splitlines()[-1]}`."
+        for one in row["contestants"]
+        if one["wrong"].strip()
+    ]
+    notes += [
         f"- {lead.peer} is ahead of {lead.ours}, {lead.factor:.2f} times."
         for lead in results.leads(row["contestants"], row["field"])
     ]
