@@ -182,7 +182,6 @@ void EndLease::unpin(std::size_t slot) noexcept {
         refs_.erase(slot);
     }
     memory_->ring().unpin(index_, slot);
-    memory_->ends().tell_room();
 }
 
 Ring::Exact EndLease::take_exactly(std::uint64_t seq, Ring::Place& place) {
@@ -204,7 +203,6 @@ Ring::Exact EndLease::take_exactly(std::uint64_t seq, Ring::Place& place) {
         refs_[place.slot] = {seq, 1};
     } catch (...) {  // no memory
         ring.unpin(index_, place.slot);
-        memory_->ends().tell_room();
         throw;
     }
     return Ring::Exact::frame;
@@ -242,7 +240,7 @@ void EndLease::finish_fork_in_child() noexcept {
     child_owner_ = 0;
     dormant_ = !is_of_refs_ && kind_ != layout::kEndIdle;
     if (!is_of_refs_) return;
-    sync::Atomics::store_seq_cst(words().kind, kind_);
+    set_kind(kind_);
     memory_->ends().announce();  // SYNC(joins): from here it may pin any frame
 }
 

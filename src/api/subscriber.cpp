@@ -227,8 +227,7 @@ std::shared_ptr<const Frame::Impl> Subscriber::Impl::make_frame(const api::Ring:
 
 void Subscriber::Impl::put_back(std::uint64_t seq) {
     cursor_ = before_us_ = seq - 1;
-    lease_->set_cursor(cursor_);
-    cursor_for_spin_.store(cursor_, std::memory_order_relaxed);
+    show_cursor();
     // SYNC(joins): before it is unpinned. Publishers may have noted that it was read.
     memory_->ends().announce();
 }
@@ -256,8 +255,7 @@ Subscriber::Impl::Step Subscriber::Impl::take() {
         outcome = take_place(place, lost);
     }
     count_lost(cursor_before, lost);
-    lease_->set_cursor(cursor_);
-    cursor_for_spin_.store(cursor_, std::memory_order_relaxed);
+    show_cursor();
     switch (outcome) {
         case api::Ring::Outcome::frame: {
             const bool copy = lease_->pin_count() > pins_max(memory_->control.slot_count());
@@ -366,13 +364,7 @@ Subscriber::Impl::Step Subscriber::Impl::wait_for_news(sync::Patience& patience)
     }
     // Else it may be there and not to be seen.
     if (now.news == News::nothing && !now.memory) api::require_proc();
-    if (has_poll_.load(std::memory_order_relaxed)) {
-        try {
-            refresh_bell();
-        } catch (...) {
-            if (now.news != News::frame) throw;  // the frame is not lost for a bell
-        }
-    }
+    refresh_bell_after(now.news == News::frame);
     return now;
 }
 

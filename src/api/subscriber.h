@@ -75,7 +75,8 @@ struct Subscriber::Impl final : api::Awaited {
 
     int fileno();
     void refresh_bell();
-    bool has_poll() const noexcept { return has_poll_.load(std::memory_order_relaxed); }
+    // Where somebody polls. has_frames: what was taken is not lost for a bell.
+    void refresh_bell_after(bool has_frames);
     std::unique_ptr<api::WaitRound> begin_wait() override;
 
  private:
@@ -93,6 +94,11 @@ struct Subscriber::Impl final : api::Awaited {
     void require_expected(const api::StreamMemory& memory) const;
     bool is_ready();
     void count_lost(std::uint64_t cursor_before, std::uint64_t lost);
+    // To the publishers, and to those who spin.
+    void show_cursor() {
+        lease_->set_cursor(cursor_);
+        cursor_for_spin_.store(cursor_, std::memory_order_relaxed);
+    }
     void tell_cursor();
     // Of a place that is pinned. Errors: CorruptBytes; bad_alloc, and the frame comes again.
     std::shared_ptr<const Frame::Impl> make_frame(const api::Ring::Place& place, bool copy);

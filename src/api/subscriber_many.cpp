@@ -31,8 +31,7 @@ const layout::Field& only_field(const std::vector<layout::Field>& fields,
 }  // namespace
 
 void Subscriber::Impl::tell_cursor() {
-    lease_->set_cursor(cursor_);
-    cursor_for_spin_.store(cursor_, std::memory_order_relaxed);
+    show_cursor();
     // As an unpin would: a `block` publisher may wait for this.
     sync::Ground::fence_seq_cst();
     memory_->ends().tell_room();
@@ -79,10 +78,7 @@ std::size_t Subscriber::get_many(std::span<std::byte> out, std::size_t count, Ti
         sync::Patience patience(timeout.count(), impl_->spin, [this] { impl_->go_on("get_many"); });
         std::size_t done = impl_->take_many(out, count);
         if (done > 0) {
-            try {
-                if (impl_->has_poll()) impl_->refresh_bell();
-            } catch (...) {  // the frames are not lost for a bell
-            }
+            impl_->refresh_bell_after(true);
             return done;
         }
         const auto first = impl_->wait_for_news(patience);

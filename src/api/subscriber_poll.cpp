@@ -48,6 +48,15 @@ int Subscriber::Impl::fileno() {
     return fd;
 }
 
+void Subscriber::Impl::refresh_bell_after(bool has_frames) {
+    if (!has_poll_.load(std::memory_order_relaxed)) return;
+    try {
+        refresh_bell();
+    } catch (...) {
+        if (!has_frames) throw;
+    }
+}
+
 void Subscriber::Impl::refresh_bell() {
     const std::lock_guard lock(mutex_);
     {

@@ -198,9 +198,11 @@ class SlotRing {
         return shows(ground_.load_acquire(control_.slot(slot).word), seq);
     }
 
+    // A publisher that waits for room is told.
     void unpin(std::size_t end, std::size_t slot) {
         // SYNC(pin): the claimer sees that our reads are over.
         ground_.clear_bits_seq_cst(control_.pins(end, slot), bit_of(slot));
+        Ends<Ground>(control_, ground_).tell_room();
     }
 
     // A full number near all that are in use.
@@ -371,7 +373,6 @@ class SlotRing {
         // SYNC(slot-word): sees the frame's bytes and stamps.
         if (shows(ground_.load_seq_cst(control_.slot(slot).word), seq)) return true;
         unpin(end, slot);
-        Ends<Ground>(control_, ground_).tell_room();  // somebody may have met the bit
         return false;
     }
 

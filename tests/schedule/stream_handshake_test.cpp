@@ -39,7 +39,6 @@ Setup unpinned() {
             HandOf<Ground> hand(world, ring, who);
             ring.pause_until(kWaiterLooks);
             hand.ring.unpin(0, 0);
-            hand.ends.tell_room();
             ring.say(kTold);
             hand.gate.pass();
         });
@@ -61,7 +60,6 @@ TEST(StreamRoom, a_cursor_comes_with_its_unpin) {
             ring.pause_until(kWaiterLooks);
             hand.ground.store_release(hand.control.end(0).cursor, kBegin + 1);
             hand.ring.unpin(0, 0);
-            hand.ends.tell_room();
             ring.say(kTold);
             hand.gate.pass();
         });
@@ -204,7 +202,6 @@ TEST(StreamRoom, a_slot_that_is_put_back_is_seen_or_told) {
             *is_pinned = true;
             while (!*is_put_back || !ring.is(kWaiterLooks)) world.pause();
             hand.ring.unpin(0, 0);
-            hand.ends.tell_room();
             ring.say(kTold);
             hand.gate.pass();
         });

@@ -120,7 +120,6 @@ class StreamPeer {
     void move_to_another_end() {
         const std::size_t other = ends_.take_with_pins_of(end_, who_.owner);
         for (const auto& place : held_) ring_.unpin(end_, place.slot);
-        ends_.tell_room();
         end_ = other;
     }
     void let_go_of(std::size_t index) {
@@ -128,7 +127,6 @@ class StreamPeer {
         check(place);
         held_.erase(held_.begin() + static_cast<std::ptrdiff_t>(index));
         ring_.unpin(end_, place.slot);
-        ends_.tell_room();
     }
     void let_go_of_all() {
         while (!held_.empty()) let_go_of(0);
