@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -58,11 +59,23 @@ FaultWorld::Ended FaultWorld::run(const std::string& scenario, const std::string
 
 namespace {
 
-bool is_stopped(pid_t pid) {
+bool is_in_state(pid_t pid, const char* expected) {
     std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
     std::string number, command, state;
     in >> number >> command >> state;
-    return state == "T";
+    return state == expected;
+}
+
+// Asleep, and without a nanosecond of CPU time between two looks.
+bool is_at_rest(pid_t pid) {
+    const auto used_ns = [pid] {
+        std::uint64_t ns = 0;
+        std::ifstream("/proc/" + std::to_string(pid) + "/schedstat") >> ns;
+        return ns;
+    };
+    const std::uint64_t before_ns = used_ns();
+    usleep(2000);
+    return is_in_state(pid, "S") && used_ns() == before_ns;
 }
 
 // A child of pid that is stopped; 0: none.
@@ -71,7 +84,7 @@ pid_t stopped_child_of(pid_t pid) {
     std::ifstream in("/proc/" + id + "/task/" + id + "/children");
     pid_t child = 0;
     while (in >> child) {
-        if (is_stopped(child)) return child;
+        if (is_in_state(child, "T")) return child;
     }
     return 0;
 }
@@ -83,7 +96,8 @@ FaultWorld::Ended FaultWorld::wait_for(pid_t pid) const {
     Ended ended;
     ended.pid = pid;
     while (waitpid(pid, &status, WUNTRACED | WNOHANG) == 0) {
-        if (const pid_t stopped = stopped_child_of(pid)) {
+        // Its parent goes on until it waits, too: what it still does belongs to the run.
+        if (const pid_t stopped = stopped_child_of(pid); stopped != 0 && is_at_rest(pid)) {
             ended.stopped = true;
             ended.stopped_pid = stopped;
             return ended;
