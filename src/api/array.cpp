@@ -20,7 +20,7 @@ using api::Segment;
 
 constexpr std::size_t kCopyPieceBytes = 256 << 10;
 // Who writes has one of its own, and so has who reads; as many on the way back. By measurement a
-// round trip is faster past the cache from 4 to 5 MiB on, which is where four stop fitting in.
+// round trip may be faster past the cache from 4 to 5 MiB on, which is where four stop fitting in.
 constexpr std::size_t kCopies = 4;
 
 // Different for readers that ask at the same time; equal ones would only share a turn.
@@ -32,15 +32,12 @@ std::uint32_t make_nonce() {
 }
 
 void copy_in_pieces(std::byte* out, const std::byte* in, std::size_t bytes, auto progress) {
-    const std::size_t all_bytes = bytes;
-    while (bytes > 0) {
-        const std::size_t piece = std::min(bytes, kCopyPieceBytes);
-        sync::racy_copy(out, in, piece, all_bytes * kCopies);
-        out += piece;
-        in += piece;
-        bytes -= piece;
-        if (bytes > 0 && !progress()) return;
+    platform::StreamCopy copy(bytes, bytes * kCopies);
+    for (std::size_t at = 0; at < bytes; at += kCopyPieceBytes) {
+        if (at > 0 && !progress()) return;
+        sync::racy_copy(out + at, in + at, std::min(bytes - at, kCopyPieceBytes), copy);
     }
+    copy.finish(out);
 }
 
 }  // namespace
@@ -297,7 +294,10 @@ void Array::assign_bytes(std::span<const std::byte> all, Timeout timeout) {
         if (!writing) {
             throw Error(Errc::timeout, "write", impl_->name, writer_text());
         }
-        sync::racy_copy(writing->bytes().data(), all.data(), all.size(), all.size() * kCopies);
+        std::byte* const out = writing->bytes().data();
+        platform::StreamCopy copy(all.size(), all.size() * kCopies);
+        sync::racy_copy(out, all.data(), all.size(), copy);
+        copy.finish(out);
         writing->commit();
     });
 }

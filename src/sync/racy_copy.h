@@ -28,13 +28,13 @@ __attribute__((noinline)) inline void racy_copy(std::byte* out, const std::byte*
 }
 #endif
 
-// A piece of working_set_bytes that are copied in turn: past the cache where they are larger.
+// A piece of a copy whose working set may be larger than the cache.
 inline void racy_copy(std::byte* out, const std::byte* in, std::size_t bytes,
-                      [[maybe_unused]] std::size_t working_set_bytes) {
+                      [[maybe_unused]] const platform::StreamCopy& copy) {
 #if defined(__SANITIZE_THREAD__)
     racy_copy(out, in, bytes);
 #else
-    platform::stream_copy(out, in, bytes, working_set_bytes);
+    copy.piece(out, in, bytes);
     asm volatile("" ::: "memory");
 #endif
 }

@@ -284,7 +284,7 @@ TEST(RacyCopy, copies_all_of_a_piece_whatever_it_is_a_piece_of) {
     for (const std::size_t bytes : {std::size_t{1}, std::size_t{4097}, std::size_t{300'001}}) {
         for (const std::size_t working_set : {bytes, std::size_t{64} << 20}) {
             std::vector<std::byte> in(bytes, std::byte{7}), out(bytes + 1, std::byte{1});
-            racy_copy(out.data(), in.data(), bytes, working_set);
+            racy_copy(out.data(), in.data(), bytes, platform::StreamCopy(bytes, working_set));
             EXPECT_TRUE(std::equal(in.begin(), in.end(), out.begin())) << bytes;
             EXPECT_EQ(out[bytes], std::byte{1}) << bytes;
         }

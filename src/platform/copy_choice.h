@@ -1,0 +1,76 @@
+// platform/copy_choice.h: which of two ways of copying is the cheaper one here, learned from the
+// copies themselves. Pure: the caller copies and measures. Threads: one at a time, but for
+// is_past(). Processes: each learns for itself. Blocks: no.
+//
+// What is copied comes in runs of as many bytes as are copied in turn before the first of them are
+// copied again: a way's price is that of a run of its own that follows another such run, so that
+// what the cache has to write back is its own. After a trial it rests, the longer the more trials
+// in sequence have changed nothing: a machine may move its processes to other cores.
+#pragma once
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+namespace ndshare::platform {
+
+class CopyChoice {
+ public:
+    // Until the first trial says otherwise.
+    explicit constexpr CopyChoice(bool is_past) noexcept : is_past_(is_past) {}
+
+    // The next copy goes past the cache.
+    bool is_past() const noexcept { return is_past_.load(); }
+    // note() wants the next copy's time.
+    bool is_measuring() const noexcept { return phase_ == Phase::used || phase_ == Phase::other; }
+
+    // A copy is done. price_ns: if is_measuring(), what it cost. run_bytes: the length of a run.
+    void note(std::size_t bytes, std::int64_t price_ns, std::size_t run_bytes) noexcept {
+        seen_bytes_ += bytes;
+        spent_ns_ += price_ns;
+        if (seen_bytes_ < run_bytes) return;
+        const double price = static_cast<double>(std::exchange(spent_ns_, 0)) /
+                             static_cast<double>(std::exchange(seen_bytes_, 0));
+        switch (phase_) {
+            case Phase::rest:
+                if (--rests_left_ <= 0) phase_ = Phase::used;
+                break;
+            case Phase::used:
+                used_price_ = price;
+                change_way();
+                phase_ = Phase::warm_up;
+                break;
+            case Phase::warm_up:
+                phase_ = Phase::other;
+                break;
+            case Phase::other:
+                if (price < used_price_ * kWorthwhile) {
+                    rests_ = kRestsMin;
+                } else {
+                    change_way();
+                    rests_ = std::min(rests_ * 2, kRestsMax);
+                }
+                rests_left_ = rests_;
+                phase_ = Phase::rest;
+        }
+    }
+
+    static constexpr int kRestsMin = 8, kRestsMax = 512;
+    static constexpr double kWorthwhile = 0.95;  // of the price: less is noise
+
+ private:
+    // Runs: rest, then one of the way in use, two of the other, of which the second counts.
+    enum class Phase : std::uint8_t { rest, used, warm_up, other };
+
+    void change_way() noexcept { is_past_.store(!is_past()); }
+
+    std::atomic<bool> is_past_;  // the rest belongs to who learns
+    Phase phase_ = Phase::rest;
+    int rests_ = kRestsMin / 2, rests_left_ = 1;  // the first run also meets fresh pages
+    std::size_t seen_bytes_ = 0;
+    std::int64_t spent_ns_ = 0;
+    double used_price_ = 0;
+};
+
+}  // namespace ndshare::platform
