@@ -34,7 +34,7 @@ help:
 	@echo "make demo          a real model in its own process, on a real video"
 	@echo "make test          all C++ and Python tests, sanitizers, installation"
 	@echo "make lint          formatters, linters, types (TIDY=--deep: minutes of static analysis)"
-	@echo "make bench         measures against the raw limits and the peers (ROUNDS=5)"
+	@echo "make bench         measures against the raw limits and the peers (ROUNDS=5 LARGE=no)"
 	@echo "make soak          random kills, stops and forks under load (MINUTES=10 SEED=)"
 	@echo "make soak-steps    kill -9 at every instruction of every operation (SOAK='--points 100')"
 	@echo "make fuzz          damaged bytes at every door, with libFuzzer (SECONDS=60 or RUNS=, FUZZ=take)"
@@ -206,6 +206,13 @@ build/.bench: build/.dev bench/requirements.txt
 	@tools/system_packages.sh $(DEBIAN_BENCH)
 	@$(BIN)/python -m pip install $(QUIETLY) -r bench/requirements.txt
 	@touch $@
+
+build/.bench-large: build/.bench bench/requirements-large.txt
+	@echo "installing Ray and torch (LARGE=no does without them)"
+	@$(BIN)/python -m pip install $(QUIETLY) -r bench/requirements-large.txt
+	@touch $@
+
+bench: $(if $(filter no,$(LARGE)),,build/.bench-large)
 
 bench bench-smoke: build/.bench
 	cmake --preset bench >/dev/null
