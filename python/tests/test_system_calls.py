@@ -51,6 +51,35 @@ work(int(sys.argv[1]))
 os.getppid()
 """
 
+# So many bytes that the way of copying them is tried out now and then: 2 MiB frames in a ring of 20,
+# an array of 8 MiB.
+LARGE = """
+import os, sys
+import numpy as np
+import ndshare
+
+frame = np.zeros((2, 1024, 1024), "u1")
+values = np.zeros((8, 1024, 1024), "u1")
+out = np.empty_like(values)
+publisher = ndshare.Publisher("calls/large", frame.shape, "u1", slots=20)
+subscriber = ndshare.Subscriber("calls/large")
+array = ndshare.create("calls/large-array", values.shape, "u1")
+
+
+def work(count):
+    for k in range(count):
+        publisher.put(frame)
+        assert subscriber.get(1.0).array[0, 0, 0] == 0
+        array[...] = values
+        array.read(out=out)
+
+
+work(30)
+os.getppid()
+work(int(sys.argv[1]))
+os.getppid()
+"""
+
 
 def kernel_calls(tmp_path: Path, program: str, *arguments: object) -> list[str]:
     """The names of the main thread's system calls between its two getppid()."""
@@ -70,6 +99,11 @@ def test_operations_on_what_is_there_make_no_system_call(tmp_path: Path) -> None
     calls = kernel_calls(tmp_path, PROGRAM, 2000)
     assert set(calls) <= ALLOCATION, sorted(set(calls) - ALLOCATION)
     assert len(calls) < 100
+
+
+def test_copies_of_large_values_make_none_either(tmp_path: Path) -> None:
+    calls = kernel_calls(tmp_path, LARGE, 200)
+    assert set(calls) <= ALLOCATION, sorted(set(calls) - ALLOCATION)
 
 
 def test_a_system_call_would_be_noticed(tmp_path: Path) -> None:

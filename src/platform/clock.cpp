@@ -18,7 +18,6 @@ std::int64_t monotonic_ns() noexcept {
     return read_ns(CLOCK_MONOTONIC) - time_namespace_offset_ns();
 }
 std::int64_t realtime_ns() noexcept { return read_ns(CLOCK_REALTIME); }
-std::int64_t thread_cpu_ns() noexcept { return read_ns(CLOCK_THREAD_CPUTIME_ID); }
 
 Instant now() noexcept {
     constexpr std::int64_t kLookAgainNs = 100'000'000;

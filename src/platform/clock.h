@@ -9,7 +9,6 @@ namespace ndshare::platform {
 std::int64_t monotonic_ns() noexcept;
 std::int64_t realtime_ns() noexcept;  // CLOCK_REALTIME
 
-std::int64_t thread_cpu_ns() noexcept;  // CLOCK_THREAD_CPUTIME_ID; a system call
 
 // The same instant on both clocks, for the price of one: the distance between them is looked at
 // again every 100 ms, so a step of the realtime clock is seen that late.

@@ -11,7 +11,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <utility>
+#include <limits>
 
 namespace ndshare::platform {
 
@@ -25,13 +25,18 @@ class CopyChoice {
     // note() wants the next copy's time.
     bool is_measuring() const noexcept { return phase_ == Phase::used || phase_ == Phase::other; }
 
-    // A copy is done. price_ns: if is_measuring(), what it cost. run_bytes: the length of a run.
-    void note(std::size_t bytes, std::int64_t price_ns, std::size_t run_bytes) noexcept {
+    // A copy is done. took_ns: if is_measuring(), what it cost. run_bytes: the length of a run.
+    void note(std::size_t bytes, std::int64_t took_ns, std::size_t run_bytes) noexcept {
+        const auto size = static_cast<double>(bytes);
+        cheapest_ = std::min(cheapest_, static_cast<double>(took_ns) / size);
+        // Who was interrupted has not copied slowly.
+        spent_ns_ += std::min(static_cast<double>(took_ns), kDearest * cheapest_ * size);
         seen_bytes_ += bytes;
-        spent_ns_ += price_ns;
         if (seen_bytes_ < run_bytes) return;
-        const double price = static_cast<double>(std::exchange(spent_ns_, 0)) /
-                             static_cast<double>(std::exchange(seen_bytes_, 0));
+        const double price = spent_ns_ / static_cast<double>(seen_bytes_);
+        spent_ns_ = 0;
+        seen_bytes_ = 0;
+        cheapest_ = kNone;
         switch (phase_) {
             case Phase::rest:
                 if (--rests_left_ <= 0) phase_ = Phase::used;
@@ -58,10 +63,13 @@ class CopyChoice {
 
     static constexpr int kRestsMin = 8, kRestsMax = 512;
     static constexpr double kWorthwhile = 0.95;  // of the price: less is noise
+    static constexpr double kDearest = 2;        // of the cheapest copy's price, of those so far
 
  private:
     // Runs: rest, then one of the way in use, two of the other, of which the second counts.
     enum class Phase : std::uint8_t { rest, used, warm_up, other };
+
+    static constexpr double kNone = std::numeric_limits<double>::max();
 
     void change_way() noexcept { is_past_.store(!is_past()); }
 
@@ -69,8 +77,7 @@ class CopyChoice {
     Phase phase_ = Phase::rest;
     int rests_ = kRestsMin / 2, rests_left_ = 1;  // the first run also meets fresh pages
     std::size_t seen_bytes_ = 0;
-    std::int64_t spent_ns_ = 0;
-    double used_price_ = 0;
+    double spent_ns_ = 0, cheapest_ = kNone, used_price_ = 0;
 };
 
 }  // namespace ndshare::platform

@@ -108,7 +108,7 @@ StreamCopy::StreamCopy(std::size_t bytes, std::size_t working_set_bytes) noexcep
     learning_ = std::unique_lock(lesson_->learning, std::try_to_lock);
     is_past_ = lesson_->choice.is_past();
     is_measured_ = learning_.owns_lock() && lesson_->choice.is_measuring();
-    if (is_measured_) begin_ns_ = thread_cpu_ns();
+    if (is_measured_) begin_ns_ = monotonic_ns();
 }
 
 void StreamCopy::piece(std::byte* out, const std::byte* in, std::size_t bytes) const noexcept {
@@ -122,10 +122,10 @@ void StreamCopy::finish(const std::byte* begin) noexcept {
     if (is_measured_) {
         // What is copied is read by somebody, and the slower of the two sets the pace. The first
         // bytes of a large copy are by now where another CPU would find them.
-        const std::int64_t copied_ns = thread_cpu_ns();
+        const std::int64_t copied_ns = monotonic_ns();
         const std::size_t sample = std::min(bytes_, kSampleBytes);
         look_at(begin, sample);
-        const double read_ns = static_cast<double>(thread_cpu_ns() - copied_ns) *
+        const double read_ns = static_cast<double>(monotonic_ns() - copied_ns) *
                                (static_cast<double>(bytes_) / static_cast<double>(sample));
         price_ns = std::max(copied_ns - begin_ns_, static_cast<std::int64_t>(read_ns));
     }

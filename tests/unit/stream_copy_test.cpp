@@ -90,16 +90,25 @@ TEST(CopyChoice, trials_that_change_nothing_become_rare) {
     EXPECT_GT(tried, 0);
     EXPECT_LT(tried, kCount / 200);
 }
-TEST(CopyChoice, one_price_is_that_of_all_copies_of_a_run) {
-    // One copy of a run that is interrupted does not make a way the dearer one by itself.
+TEST(CopyChoice, one_who_is_interrupted_has_not_copied_slowly) {
     Machine machine(true);
-    machine.price_through = 2;
-    machine.copy(Machine::kCopiesOfRun);  // the rest
-    machine.price_past = 5;
+    machine.price_through = 1.5;
+    machine.copy(Machine::kCopiesOfRun + 2);  // the rest, and two that count
+    machine.price_past = 1000;
     machine.copy(1);
     machine.price_past = 1;
-    machine.copy(kFirstTrial - Machine::kCopiesOfRun - 1);
+    machine.copy(kFirstTrial - Machine::kCopiesOfRun - 3);
     EXPECT_TRUE(machine.choice().is_past());
+}
+TEST(CopyChoice, a_price_is_that_of_all_copies_of_its_run) {
+    // As a process that writes and reads: each other copy is a cheap one.
+    Machine machine(true);
+    for (int k = 0; k < kFirstTrial; ++k) {
+        machine.price_past = k % 2 == 0 ? 0.8 : 1.4;
+        machine.price_through = k % 2 == 0 ? 0.9 : 1.0;
+        machine.copy(1);
+    }
+    EXPECT_FALSE(machine.choice().is_past());
 }
 
 constexpr std::size_t kLarge = std::size_t{1} << 20, kWorkingSet = std::size_t{20} << 20;
