@@ -51,8 +51,8 @@ work(int(sys.argv[1]))
 os.getppid()
 """
 
-# So many bytes that the way of copying them is tried out now and then: 2 MiB frames in a ring of 20,
-# an array of 8 MiB.
+# So many bytes that the way of copying them is tried out now and then: 2 MiB frames in a ring of
+# 20, an array of 8 MiB.
 LARGE = """
 import os, sys
 import numpy as np
