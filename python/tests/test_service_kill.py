@@ -142,7 +142,7 @@ def require_progress(done: ndshare.Array, since: int) -> int:
     raise AssertionError(f"it stands still: {ndshare.info('load')}")
 
 
-@pytest.mark.parametrize(("slots", "clients", "workers"), [(16, 8, 3), (4, 3, 2)], ids=str)
+@pytest.mark.parametrize(("slots", "clients", "workers"), [(32, 16, 3), (4, 3, 2)], ids=str)
 def test_kills_under_load_of_a_service(
     peer: PeerMaker,
     name_space: str,

@@ -4,6 +4,7 @@ an answer is."""
 from __future__ import annotations
 
 import pickle
+import signal
 import types
 from typing import Any
 
@@ -276,6 +277,36 @@ def test_a_frame_is_read_only_and_stays_while_other_calls_run(peer: PeerMaker) -
                 frames.pop(0).close()  # leaves views valid
             assert client([k] * 8, timeout=SECONDS).tolist() == [2 * k] * 8
         assert [view.tolist() for view in views] == [[2 * k] * 2 for k in range(40)]
+
+
+def test_inputs_and_answers_are_read_only_by_page_as_well(peer: PeerMaker) -> None:
+    """Whoever gets past the flag (a pointer, torch, an extension) ends itself, no more."""
+    with ndshare.Worker("pages", **ROW) as worker, ndshare.Client("pages") as mine:
+        asks = peer()
+        asks.do("""
+            import ctypes
+            client = ndshare.Client("pages")
+            call = client.submit([1] * 8)
+        """)
+        batch = take(worker)
+        batch.reply(batch.inputs["x"] * 2)
+        asks.do("frame = call.frame()")
+        asks.start("ctypes.memset(frame.array.ctypes.data, 0xff, 8)")
+        assert asks.ended() == -signal.SIGSEGV
+
+        works = peer()
+        works.do(f"""
+            import ctypes
+            worker = ndshare.Worker("pages", **{ROW!r})
+        """)
+        call = mine.submit([3] * 8, timeout=SECONDS)
+        works.do("batch = worker.get()")
+        works.start("ctypes.memset(batch.inputs['x'].ctypes.data, 0xff, 8)")
+        assert works.ended() == -signal.SIGSEGV
+        batch = take(worker)  # the same call again, as it was asked
+        assert batch.inputs["x"].tolist() == [[3] * 8]
+        batch.reply(batch.inputs["x"])
+        assert call.result().tolist() == [3] * 8
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,9 @@ struct ServiceMemory {
     std::byte* at(const layout::Field& field, std::size_t slot) const {
         return bytes + field.offset_bytes + slot * field.stride_bytes;
     }
+    const std::byte* read_only_at(const layout::Field& field, std::size_t slot) const {
+        return read_only + field.offset_bytes + slot * field.stride_bytes;
+    }
     std::byte* extents(const layout::Field& field, std::size_t slot) const {
         return bytes + field.shape_offset_bytes + slot * plan.extras_stride_bytes;
     }

@@ -114,9 +114,9 @@ const std::byte* TakenCalls::input(std::size_t f, std::size_t begin, std::size_t
     const layout::Field& field = memory_->plan.inputs[f];
     shape.assign(1, static_cast<std::int64_t>(count));
     shape.insert(shape.end(), input_shapes_[f].begin(), input_shapes_[f].end());
-    if (count == 0) return memory_->at(field, 0);
+    if (count == 0) return memory_->read_only_at(field, 0);
     if (inputs_[f]) return inputs_[f].get() + begin * bytes_of(field, input_shapes_[f]);
-    return memory_->at(field, calls_[begin].held.slot);
+    return memory_->read_only_at(field, calls_[begin].held.slot);
 }
 
 // One array in the pool: neighbours without gaps between them.

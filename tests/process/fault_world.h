@@ -38,7 +38,8 @@ class FaultWorld {
  private:
     Ended wait_for(pid_t pid) const;
     std::string folder_;
-    int faults_ = 0;
+    static constexpr int kSaidNo = 3;  // a child's exit code for an Error
+    int faults_ = 0;                   // that happened: killed, stopped, or an Error that was told
 };
 
 }  // namespace ndshare::test
