@@ -15,7 +15,7 @@ check() {
     sed -n 's/^ *\([0-9]*\) states, stored.*/\1/p' pan.log
 }
 
-for world in "" "-DREPLACES" "-DPERSISTENT"; do
+for world in "" "-DREPLACES" "-DPERSISTENT" "-DUNLINKER"; do
     for kills in 0 1; do
         # shellcheck disable=SC2086
         states=$(check -DKILLS=$kills $world) || { cat pan.log; exit 1; }
