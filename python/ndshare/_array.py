@@ -13,7 +13,7 @@ from ndshare._attrs import Attrs, Json, dump
 from ndshare._bell import end_of, rung, until_look
 from ndshare._core import Writing
 from ndshare._dtype import as_dtype, text_of_dtype
-from ndshare._errors import Replaced, require_name, said
+from ndshare._errors import Replaced, require_name, require_permissions, said
 from ndshare._handle import as_handle
 from ndshare._spec import ShapeLike, Spec, as_shape
 
@@ -189,7 +189,8 @@ def create(
 ) -> Array[Any]:
     """New memory at a name: zeros of shape and dtype (default float64), or a copy of data.
 
-    name: UTF-8, 1 to 200 bytes, "/" inside; None: a unique one, which travels by pickle.
+    name: UTF-8, 1 to 200 bytes, "/" inside; None: a unique one, which travels by pickle: keep this
+    handle until the other side has opened it, as the memory ends with its last user.
     existing, when the name is taken: "error"; "adopt" joins it if the spec is equal (and writes
     data, if given); "replace" gives the name to the new memory, whoever holds the old one keeps it.
     persistent: a file under NDSHARE_ROOT that survives its users; permissions (0o600 or 0o660) and
@@ -209,6 +210,7 @@ def create(
         if existing not in ("error", "adopt", "replace"):
             raise ValueError(f'existing must be "error", "adopt" or "replace", got {existing!r}')
         attrs_json = "" if attrs is None else dump(attrs)
+        require_permissions(permissions)
     except (TypeError, ValueError) as error:
         raise said("create", name, error) from error
     return Array(

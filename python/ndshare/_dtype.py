@@ -37,7 +37,12 @@ def as_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     """numpy.dtype(dtype), and the names of ml_dtypes' types, which NumPy alone does not know."""
     if isinstance(dtype, str) and dtype in _ML_NAMES:
         return _ml_dtype(dtype)
-    return np.dtype(dtype)
+    try:
+        return np.dtype(dtype)
+    except (TypeError, ValueError) as error:
+        is_shape = isinstance(dtype, tuple) and all(isinstance(one, int) for one in dtype)
+        hint = "; the shape comes first, then the dtype" if is_shape else ""
+        raise TypeError(f"{dtype!r} is no dtype ({error}){hint}") from None
 
 
 def require_length(dtype: DTypeLike) -> None:

@@ -108,6 +108,13 @@ def require_name(name: str, operation: str) -> str:
     return name
 
 
+def require_permissions(permissions: int) -> int:
+    """A number; which ones are good the core says."""
+    if not isinstance(permissions, int) or not 0 <= permissions <= 0o7777:
+        raise TypeError(f"permissions is a number, 0o600 or 0o660, not {permissions!r}")
+    return permissions
+
+
 def make_error(
     code: int,
     errno: int,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ndshare import _core
 from ndshare._attrs import load
@@ -70,6 +70,8 @@ def _info(values: dict[str, Any]) -> Info:
 
 def ls(pattern: str = "*", *, kind: Kind | None = None) -> list[Info]:
     """What is shared and matches a shell pattern ("*" also matches "/"), sorted by name."""
+    if kind not in (None, *get_args(Kind)):
+        raise ValueError(f'[ls] kind must be "array", "stream" or "service", got {kind!r}')
     found = [_info(values) for values in _core.ls(pattern)]
     return [one for one in found if kind is None or one.kind == kind]
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ndshare import _core
 from ndshare._attrs import Attrs, Json, dump
 from ndshare._bell import end_of, rung, until_look
-from ndshare._errors import Closed, require_name, said
+from ndshare._errors import Closed, require_name, require_permissions, said
 from ndshare._handle import as_handle
 from ndshare._spec import ShapeLike, SpecLike, as_shape, as_spec
 from ndshare._stream import field_plan
@@ -155,6 +155,7 @@ class Worker(_core.WorkerHandle):
             plan_out = None if outputs is None else _plan(outputs, "outputs")
             slot_count, retry_count = _count(slots, "slots"), _count(retries, "retries")
             attrs_json = "" if attrs is None else dump(attrs)
+            require_permissions(permissions)
         except (TypeError, ValueError) as error:
             raise said("work", name, error) from error
         super().__init__(

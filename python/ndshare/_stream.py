@@ -12,7 +12,7 @@ from ndshare import _core, _objects
 from ndshare._attrs import Attrs, Json, dump, load
 from ndshare._bell import end_of, rung, until_look
 from ndshare._dtype import as_dtype, text_of_dtype
-from ndshare._errors import Closed, EndOfStream, require_name, said
+from ndshare._errors import Closed, EndOfStream, require_name, require_permissions, said
 from ndshare._handle import as_handle
 from ndshare._spec import ShapeLike, Spec, SpecLike, as_shape, as_spec
 
@@ -271,6 +271,7 @@ class Publisher(_core.PublisherHandle):
                 raise ValueError(f'overflow must be "drop_oldest" or "block", got {overflow!r}')
             count = _slot_count(slots)
             attrs_json = "" if attrs is None else dump(attrs)
+            require_permissions(permissions)
         except (TypeError, ValueError) as error:
             raise said("publish", name, error) from error
         super().__init__(

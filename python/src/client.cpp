@@ -53,7 +53,8 @@ struct PyCall {
     void assign(std::size_t k, nb::handle value) {
         const FieldView before = call.input_at(k);
         const std::string name(call.name());
-        nb::object given = named("call", name, [&] { return as_field(value, *before.spec); });
+        nb::object given =
+            named("call", name, [&] { return as_field(value, *before.spec); }, call.input_name(k));
         const auto shape = shape_of(given);
         if (!is_same_shape(shape, before.shape)) {
             if (before.spec->maxshape.empty()) {
@@ -299,7 +300,7 @@ void init_client_side(nb::module_& m) {
                                        c.get().loan(to_timeout(timeout, "call", c.get().name())));
             },
             nb::arg("timeout").none())
-        .def("close", &PyClient::close)
+        .def("close", &PyClient::close, "Gives up its calls that are under way, and its slots.")
         .def("_attrs_json", [](PyClient& c) { return c.get().attrs_json(); });
 }
 

@@ -182,11 +182,13 @@ PyObject* item_of(PyObject* self, PyObject* key) {
 PyGetSetDef g_frame_getters[] = {
     {"array", call<array_of>, nullptr, "The only field: a read-only ndarray over the slot.",
      nullptr},
-    {"seq", call<seq_of>, nullptr, nullptr, nullptr},
-    {"generation", call<generation_of>, nullptr, nullptr, nullptr},
-    {"time_ns", call<time_ns_of>, nullptr, nullptr, nullptr},
-    {"age", call<age_of>, nullptr, nullptr, nullptr},
-    {"closed", call<closed_of>, nullptr, nullptr, nullptr},
+    {"seq", call<seq_of>, nullptr, "Its number: one more than the frame's before it.", nullptr},
+    {"generation", call<generation_of>, nullptr, "Which memory of the name it is of.", nullptr},
+    {"time_ns", call<time_ns_of>, nullptr, "When it was published, or what put(time_ns=) said: ns.",
+     nullptr},
+    {"age", call<age_of>, nullptr, "Seconds since it was published; no clock change disturbs it.",
+     nullptr},
+    {"closed", call<closed_of>, nullptr, "close() was called.", nullptr},
     {"_name", call<name_of>, nullptr, nullptr, nullptr},
     {"_attrs_json", call<attrs_of>, nullptr, nullptr, nullptr},
     {"_is_object", call<is_object_of>, nullptr, nullptr, nullptr},
@@ -194,7 +196,8 @@ PyGetSetDef g_frame_getters[] = {
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 PyMethodDef g_frame_methods[] = {
-    {"close", call_method<close_frame>, METH_NOARGS, nullptr},
+    {"close", call_method<close_frame>, METH_NOARGS,
+     "Lets go of the slot as soon as no view of it is left."},
     {nullptr, nullptr, 0, nullptr},
 };
 PyMemberDef g_frame_members[] = {

@@ -19,8 +19,9 @@ inline constexpr std::size_t kReleaseGilBytes = 64 << 10;
 
 // What NumPy says, with the operation and the stream before it.
 template <class Body>
-auto named(const char* operation, const std::string& name, Body body) {
-    const std::string prefix = "[" + std::string(operation) + "] \"" + name + "\": ";
+auto named(const char* operation, const std::string& name, Body body, std::string_view field = {}) {
+    std::string prefix = "[" + std::string(operation) + "] \"" + name + "\": ";
+    if (!field.empty()) prefix += "\"" + std::string(field) + "\": ";
     try {
         return body();
     } catch (const nb::python_error& e) {
@@ -73,7 +74,8 @@ struct PyLoan {
     void assign(std::size_t index, nb::handle value) {
         Loan& l = get("assign");
         const FieldView before = l.field(index);
-        nb::object given = named("put", name, [&] { return as_field(value, *before.spec); });
+        nb::object given =
+            named("put", name, [&] { return as_field(value, *before.spec); }, l.field_name(index));
         const auto shape = shape_of(given);
         const bool same =
             std::equal(shape.begin(), shape.end(), before.shape.begin(), before.shape.end());

@@ -278,12 +278,16 @@ void init_stream(nb::module_& m) {
              "SpecMismatch and TypeError (dtype, shape), ValueError (fields, attrs), TimeoutError "
              "(block), Closed, Replaced, EndOfStream.")
         .def("put_many", &put_many, nb::arg("values"), nb::kw_only(),
-             nb::arg("timeout").none() = nb::none())
-        .def("end",
-             [](PyPublisher& p) {
-                 const WithoutGil released;
-                 p.get().end();
-             })
+             nb::arg("timeout").none() = nb::none(),
+             "Publishes a copy of each row of values, (n, *shape): how many.\n\nFor streams of one "
+             "field and one shape. block: stops when the timeout is over.")
+        .def(
+            "end",
+            [](PyPublisher& p) {
+                const WithoutGil released;
+                p.get().end();
+            },
+            "No frame follows in this memory: subscribers get what is there, then EndOfStream.")
         .def(
             "wait_subscribers",
             [](PyPublisher& p, int count, nb::object timeout) {
@@ -291,7 +295,8 @@ void init_stream(nb::module_& m) {
                     count, to_timeout(timeout, "wait_subscribers", p.get().name()));
             },
             nb::arg("count") = 1, nb::arg("timeout").none() = nb::none())
-        .def("close", &PyPublisher::close)
+        .def("close", &PyPublisher::close,
+             "A pause: subscribers keep what they have and wait for the next publisher.")
         .def("_attrs_json", [](PyPublisher& p) { return p.get().attrs_json(); })
         .def("_update_attrs", [](PyPublisher& p, nb::callable change) {
             p.get().update_attrs([&](std::string_view old_text) {

@@ -1,5 +1,6 @@
 #include "wait.h"
 
+#include <string>
 #include <vector>
 
 #include "array.h"
@@ -11,14 +12,22 @@
 namespace ndshare::python {
 namespace {
 
-nb::list wait_several(nb::sequence objects, nb::object timeout) {
+constexpr const char* kTakes = "[wait] wait() takes a list of arrays, subscribers and calls";
+
+nb::list wait_several(nb::object objects, nb::object timeout) {
+    // An array is a sequence as well, of its elements.
+    const bool is_one =
+        waitable_array(objects) || waitable_subscriber(objects) || waitable_call(objects);
+    if (is_one || PySequence_Check(objects.ptr()) == 0) {
+        throw nb::type_error((std::string(kTakes) + ": ndshare.wait([one, other])").c_str());
+    }
     std::vector<Waitable> things;
     std::vector<nb::object> owners;
-    for (const nb::handle object : objects) {
+    for (const nb::handle object : nb::borrow<nb::sequence>(objects)) {
         auto thing = waitable_array(object);
         if (!thing) thing = waitable_subscriber(object);
         if (!thing) thing = waitable_call(object);
-        if (!thing) throw nb::type_error("[wait] wait() takes arrays, subscribers and calls");
+        if (!thing) throw nb::type_error(kTakes);
         owners.push_back(nb::borrow(object));
         things.push_back(*thing);
     }
@@ -33,7 +42,7 @@ nb::list wait_several(nb::sequence objects, nb::object timeout) {
 }  // namespace
 
 void init_wait(nb::module_& m) {
-    m.def("wait", &wait_several, nb::arg("objects"), nb::arg("timeout").none());
+    m.def("wait", &wait_several, nb::arg("objects").none(), nb::arg("timeout").none());
 }
 
 }  // namespace ndshare::python

@@ -83,14 +83,19 @@ struct PyBatch {
         batch.require_open("reply");
         const std::size_t k = index_of_output(field);
         const Spec spec = batch.output_spec(k);
-        nb::object given = named("reply", name, [&] { return as_field(value, spec); });
+        nb::object given =
+            named("reply", name, [&] { return as_field(value, spec); }, batch.output_name(k));
         auto shape = shape_of(given);
         if (of_one) shape.insert(shape.begin(), 1);
         const bool rows = !shape.empty() && shape[0] == static_cast<std::int64_t>(batch.size());
         const Shape each(shape.begin() + (shape.empty() ? 0 : 1), shape.end());
         if (!rows || (spec.maxshape.empty() && each != spec.shape)) {
             Shape wanted = spec.maxshape.empty() ? spec.shape : spec.maxshape;
-            wanted.insert(wanted.begin(), static_cast<std::int64_t>(batch.size()));
+            if (of_one) {
+                shape.erase(shape.begin());
+            } else {
+                wanted.insert(wanted.begin(), static_cast<std::int64_t>(batch.size()));
+            }
             throw SpecMismatch("reply", name, with_shape(spec, wanted), with_shape(spec, shape),
                                std::string(batch.output_name(k)));
         }
@@ -237,7 +242,9 @@ void init_worker_side(nb::module_& m) {
         .def_prop_ro("worker_count", [](PyWorker& w) { return w.get().worker_count(); })
         .def("_get", &take_batch, nb::arg("max_batch_size"), nb::arg("max_delay"),
              nb::arg("timeout").none())
-        .def("close", &PyWorker::close)
+        .def("close", &PyWorker::close,
+             "Leaves the service: ends run() and batches(); calls not answered go to another "
+             "worker.")
         .def("_attrs_json", [](PyWorker& w) { return w.get().attrs_json(); })
         .def("_update_attrs", [](PyWorker& w, nb::callable change) {
             w.get().update_attrs([&](std::string_view old_text) {

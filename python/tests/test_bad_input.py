@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from refusals import refused
+from typer.testing import CliRunner
 
 import ndshare
+from ndshare.cli import app
 
 BAD_NAMES = {
     "empty": ("", "must not be empty"),
@@ -230,6 +233,71 @@ def test_what_only_arrays_have_says_where_the_array_is() -> None:
         with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
             getattr(a, "nonsense")  # noqa: B009
         assert not hasattr(a, "__array_interface__")
+
+
+def test_a_shape_in_the_place_of_the_dtype_is_told_so() -> None:
+    wrong: Any = (3,)
+    with refused(TypeError, "create", "swapped", r"\(3,\) is no dtype.*the shape comes first"):
+        ndshare.create("swapped", wrong, wrong)
+    with refused(TypeError, "publish", "swapped", r"\(3,\) is no dtype.*the shape comes first"):
+        ndshare.Publisher("swapped", wrong, wrong)
+
+
+@pytest.mark.parametrize("permissions", ["660", -1, 1 << 40], ids=repr)
+def test_permissions_that_are_no_number_of_a_mode(permissions: Any) -> None:
+    for make, operation in (
+        (ndshare.create, "create"),
+        (ndshare.Publisher, "publish"),
+    ):
+        with refused(TypeError, operation, "mode", "0o600 or 0o660"):
+            make("mode", (3,), "f4", permissions=permissions)
+    with refused(TypeError, "work", "mode", "0o600 or 0o660"):
+        ndshare.Worker("mode", permissions=permissions)
+
+
+def test_one_handle_where_a_list_belongs_is_told_so() -> None:
+    """An array is a sequence, of its elements; that is never what is meant."""
+    with ndshare.create("one", 3) as a, ndshare.Subscriber("none") as sub:
+        one: Any
+        for one in (a, sub, 3, None):
+            with pytest.raises(TypeError, match=r"takes a list.*wait\(\[one, other\]\)"):
+                ndshare.wait(one, timeout=0)
+        with pytest.raises(TypeError, match="takes a list of arrays"):
+            ndshare.wait([a, one], timeout=0)
+
+
+def test_a_kind_that_is_none() -> None:
+    kind: Any = "arrays"
+    with pytest.raises(ValueError, match='"array", "stream" or "service", got \'arrays\''):
+        ndshare.ls(kind=kind)
+
+
+@pytest.mark.parametrize(
+    ("root", "why"),
+    [("here", "must be an absolute path"), ("/etc/passwd", "must name a folder")],
+    ids=["relative", "file"],
+)
+@pytest.mark.parametrize("variable", ["NDSHARE_ROOT", "NDSHARE_DIR"])
+def test_a_variable_that_names_no_folder_is_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, root: str, why: str
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv(variable, root)
+        with refused(ValueError, "create", "where", f"{variable} {why}"):
+            ndshare.create("where", 3, persistent=variable == "NDSHARE_ROOT")
+        with pytest.raises(ValueError, match=f"{variable} {why}"):
+            ndshare.ls()
+        done = CliRunner().invoke(app, ["doctor"])
+    assert done.exit_code == 0, done.output
+    assert f"{variable} {why}" in " ".join(done.output.split())
+
+
+def test_doctor_tells_of_a_root_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("NDSHARE_ROOT", "/nowhere/at/all")
+        found = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).output)
+    persistent = next(one for one in found if one["subject"] == "persistent")
+    assert (persistent["state"], "not there" in persistent["text"]) == ("problem", True)
 
 
 @pytest.mark.parametrize("timeout", [True, False, "1"], ids=repr)

@@ -8,8 +8,10 @@ import os
 import numpy as np
 import pytest
 from children import PeerMaker
+from typer.testing import CliRunner
 
 import ndshare
+from ndshare.cli import app
 
 
 def names(pattern: str = "*") -> list[str]:
@@ -94,6 +96,10 @@ def test_unlink_of_what_is_not_there_is_an_error_unless_it_may_be_missing() -> N
     with pytest.raises(ndshare.NotFound, match=r'^\[unlink\] "absent": ') as caught:
         ndshare.unlink("absent")
     assert (caught.value.operation, caught.value.name) == ("unlink", "absent")
+    ndshare.create("there", 3, persistent=True).close()
+    words = ["unlink", "absent", "there", "--missing-ok", "--json"]
+    done = CliRunner().invoke(app, words)
+    assert (done.exit_code, json.loads(done.output)) == (0, {"unlinked": ["there"]})
 
 
 def test_namespaces_keep_two_instances_apart(

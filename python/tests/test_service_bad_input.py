@@ -153,8 +153,12 @@ def test_a_service_an_array_and_a_stream_are_no_two_of_them() -> None:
     [
         ({**GOOD, "image": np.ones((3, 2), "u1")}, ndshare.SpecMismatch, r"\(2, 3\).*\(3, 2\)"),
         ({**GOOD, "scale": [1.0]}, ndshare.SpecMismatch, r"\(1,\)"),
-        ({**GOOD, "image": np.ones((2, 3), "f4")}, TypeError, "float32.*astype"),
-        ({**GOOD, "image": np.ones((2, 3), "i8")}, TypeError, "int64.*astype"),
+        (
+            {**GOOD, "image": np.ones((2, 3), "f4")},
+            TypeError,
+            '"image": got dtype float32.*astype',
+        ),
+        ({**GOOD, "image": np.ones((2, 3), "i8")}, TypeError, '"image": got dtype int64.*astype'),
         ({**GOOD, "image": [[1, 2, 3], [4]]}, (TypeError, ValueError), "inhomogeneous"),
         ({**GOOD, "image": "text"}, (TypeError, ValueError), "."),
         ({**GOOD, "scale": object()}, (TypeError, ValueError), "."),
@@ -304,6 +308,16 @@ def test_a_wrong_result_is_the_calls_error_not_the_workers(
                 client({**GOOD, "scale": 1}, timeout=SECONDS)
         require_sound(client)
         require_all_free("wrong")
+
+
+def test_an_answer_of_one_call_is_compared_without_the_axis_of_calls() -> None:
+    worker = ndshare.Worker("one", **ROW)
+    with (
+        running(worker, lambda x: np.ones(len(x) + 1, "i8")),
+        ndshare.Client("one") as client,
+        pytest.raises(ndshare.RemoteError, match=r'"y": expected shape \(8,\).*\(9,\)'),
+    ):
+        client([1] * 8, timeout=SECONDS)
 
 
 def test_a_reply_with_too_few_rows_answers_nothing() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -81,7 +84,8 @@ def test_hz_shows_the_rate(busy: ndshare.Subscriber) -> None:
     lines = done.output.splitlines()
     assert len(lines) == 2
     assert all("frames/s" in line and "publishers 1" in line for line in lines)
-    values = json.loads(run("hz", "det", "--interval", "0.2", "--count", "1", "--json").output)
+    lines = run("hz", "det", "--interval", "0.2", "--count", "2", "--json").output.splitlines()
+    _, values = map(json.loads, lines)
     assert 10 < values["frames_per_second"] < 600
     assert values["bytes_per_second"] > values["frames_per_second"]
 
@@ -91,12 +95,27 @@ def test_tail_follows(busy: ndshare.Subscriber) -> None:
     assert done.output.count("boxes: float32") == 3
     assert "'k': 1" in done.output
     done = run("tail", "det", "--count", "2", "--no-latest", "--json")
-    decoder, rest, seqs = json.JSONDecoder(), done.output, []
-    while rest.lstrip().startswith("{"):
-        value, end = decoder.raw_decode(rest.lstrip())
-        rest = rest.lstrip()[end:]
-        seqs.append(value["seq"])
-    assert seqs[1] == seqs[0] + 1
+    first, second = (json.loads(line)["seq"] for line in done.stdout.splitlines())
+    assert second == first + 1
+
+
+def test_top_prints_one_list_a_line(busy: ndshare.Subscriber) -> None:
+    done = run("top", "det", "--interval", "0.2", "--count", "2", "--json")
+    _, look = map(json.loads, done.output.splitlines())
+    assert [one["name"] for one in look] == ["det"]
+    assert 10 < look[0]["per_second"] < 600
+
+
+def test_into_a_pipe_no_name_is_folded() -> None:
+    """grep and copying find it whole, whatever COLUMNS says."""
+    name = "/".join(["a-long-name-of-a-camera"] * 8)
+    with ndshare.create(name, (1, 2, 3, 4, 5, 6)):
+        for words in (("ls",), ("top", "--count", "1", "--interval", "0.05")):
+            command = [sys.executable, "-m", "ndshare", *words]
+            environment = os.environ | {"COLUMNS": "40"}
+            done = subprocess.run(command, capture_output=True, text=True, env=environment)
+            assert done.returncode == 0, done.stderr
+            assert any(line.startswith(name + " ") for line in done.stdout.splitlines())
 
 
 def test_what_is_no_stream_gets_one_line() -> None:

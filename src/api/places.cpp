@@ -17,13 +17,26 @@ using platform::Fd;
 
 // ---- folders ------------------------------------------------------------------------------------
 
-std::string base_folder() {
-    const std::string chosen = platform::environment("NDSHARE_DIR");
-    return chosen.empty() ? "/dev/shm" : chosen;
-}
 std::string user_folder_name() { return "ndshare-" + std::to_string(platform::identity().uid); }
 std::string book_folder_name() {
     return "pidns-" + std::to_string(platform::identity().pid_namespace);
+}
+
+// What a variable of the environment says; empty: nothing.
+std::string chosen_path(const char* variable) {
+    std::string path = platform::environment(variable);
+    if (path.empty() || path.front() == '/') return path;
+    throw Invalid(std::string(variable) + " must be an absolute path, got \"" + path + "\"");
+}
+std::string base_folder() {
+    const std::string chosen = chosen_path("NDSHARE_DIR");
+    return chosen.empty() ? "/dev/shm" : chosen;
+}
+void require_folder(const char* variable, const std::string& path) {
+    const auto status = platform::status_behind(-1, path);
+    if (status && !status->folder) {
+        throw Invalid(std::string(variable) + " must name a folder, and " + path + " is none");
+    }
 }
 
 void require_private(const Fd& folder, const std::string& path) {
@@ -42,6 +55,7 @@ void require_private(const Fd& folder, const std::string& path) {
 // ndshare-UID; made when absent and wanted.
 std::optional<Fd> open_user_folder(bool make) {
     const std::string base = base_folder();
+    require_folder("NDSHARE_DIR", base);
     auto parent = platform::open_folder(-1, base, true);
     if (!parent) {
         throw Refused("there is no folder " + base +
@@ -176,8 +190,9 @@ std::shared_ptr<Fd> book(bool make, bool check_deleted) {
 std::shared_ptr<Fd> book_to_look_in() { return book(false, false); }
 
 std::optional<Root> open_root(bool make) {
-    const std::string chosen = platform::environment("NDSHARE_ROOT");
+    const std::string chosen = chosen_path("NDSHARE_ROOT");
     if (!chosen.empty()) {
+        require_folder("NDSHARE_ROOT", chosen);
         auto folder = platform::open_folder(-1, chosen, true);
         if (!folder && make) {
             throw Refused("NDSHARE_ROOT names a folder that does not exist, " + chosen +
@@ -203,7 +218,7 @@ std::string book_folder() {
 }
 
 std::string persistent_folder() {
-    const std::string chosen = platform::environment("NDSHARE_ROOT");
+    const std::string chosen = chosen_path("NDSHARE_ROOT");
     return chosen.empty() ? base_folder() + "/" + user_folder_name() + "/files" : chosen;
 }
 

@@ -155,12 +155,15 @@ bool unlink(std::string_view name) {
 }
 
 Places where() {
-    Places places{api::book_folder(), api::persistent_folder(), {}};
-    const platform::Fd probe = platform::make_memory("ndshare-probe", 0);
-    for (const auto& limit : platform::Room(probe.get()).limits()) {
-        places.limits.push_back({limit.what, limit.remedy, limit.limit_bytes, limit.free_bytes});
-    }
-    return places;
+    return in_operation("where", "*", [] {
+        Places places{api::book_folder(), api::persistent_folder(), {}};
+        const platform::Fd probe = platform::make_memory("ndshare-probe", 0);
+        for (const auto& limit : platform::Room(probe.get()).limits()) {
+            places.limits.push_back(
+                {limit.what, limit.remedy, limit.limit_bytes, limit.free_bytes});
+        }
+        return places;
+    });
 }
 
 std::uint64_t footprint(const Spec& spec) {

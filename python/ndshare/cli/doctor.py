@@ -134,14 +134,16 @@ def _leftovers() -> list[Finding]:
     held = [one for one in shared if not one.persistent]
     files = [one for one in shared if one.persistent]
     size = format_bytes(sum(one.footprint_bytes for one in held))
-    findings.append(Finding("names", "ok", f"{len(held)} arrays, {size}, in {places['names']}"))
+    findings.append(Finding("names", "ok", f"{len(held)}, {size}, in {places['names']}"))
     idle = [one for one in files if not one.holders]
     size = format_bytes(sum(one.footprint_bytes for one in files))
-    text = f"{len(files)} files, {size}, in {places['files']}"
+    text, state = f"{len(files)} files, {size}, in {places['files']}", "ok"
     if idle:
         text += f"; held by nobody: {', '.join(one.name for one in idle[:5])}"
-        text += " (they stay until `ndshare unlink`)"
-    findings.append(Finding("persistent", "note" if idle else "ok", text))
+        text, state = text + " (they stay until `ndshare unlink`)", "note"
+    if os.environ.get("NDSHARE_ROOT") and not Path(places["files"]).is_dir():
+        text, state = f"NDSHARE_ROOT names a folder that is not there, {places['files']}", "problem"
+    findings.append(Finding("persistent", state, text))
     incomplete = [one.name for one in shared if one.counters.get("incomplete")]
     if incomplete:
         findings.append(
@@ -157,9 +159,12 @@ def _leftovers() -> list[Finding]:
 def doctor(json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
     """Explain this machine: memory limits, /dev/shm, systemd, descriptors, leftovers."""
     with one_line_errors():
-        findings = [_kernel(), _proc(), _dev_shm(), *_limits(), _huge_pages()]
-        findings += [_open_files(), _remove_ipc()]
-        findings += _leftovers()
+        findings = [_kernel(), _proc(), _dev_shm()]
+        for look in (_limits, lambda: [_huge_pages(), _open_files(), _remove_ipc()], _leftovers):
+            try:
+                findings += look()
+            except (OSError, ValueError) as error:  # the folders of names and files
+                findings.append(Finding("names", "problem", str(error)))
         if json:
             print_json([asdict(finding) for finding in findings])
             return

@@ -7,14 +7,14 @@ import time
 import typer
 
 import ndshare
-from ndshare.cli.output import format_bytes, one_line_errors, print_json
+from ndshare.cli.output import format_bytes, one_line_errors, print_json_line
 
 
 def hz(
     name: str = typer.Argument(help="The stream."),
     interval: float = typer.Option(1.0, "--interval", min=0.05, help="Seconds between two looks."),
     count: int = typer.Option(0, "--count", min=0, help="So many lines; 0: until Ctrl-C."),
-    json: bool = typer.Option(False, "--json", help="One JSON object a line."),
+    json: bool = typer.Option(False, "--json", help="One JSON object a line, for each look."),
 ) -> None:
     """Show frames and bytes a second, losses, lag and peers of a stream, again and again.
 
@@ -39,7 +39,7 @@ def hz(
                 **{key: now.counters[key] for key in _SHOWN},
             }
             if json:
-                print_json(values)
+                print_json_line(values)
             else:
                 typer.echo(
                     f"{rate:10.1f} frames/s  {format_bytes(int(rate * frame_nbytes)):>10}/s  "

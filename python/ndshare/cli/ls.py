@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 import ndshare
-from ndshare.cli.output import format_bytes, one_line_errors, print_json, spec_texts
+from ndshare.cli.output import (
+    format_bytes,
+    make_console,
+    one_line_errors,
+    print_json,
+    spec_texts,
+)
 
 
 def _nothing(pattern: str) -> str:
@@ -49,7 +54,7 @@ def ls(
                 _losses(one),
                 holders + (" (file)" if one.persistent else ""),
             )
-        Console(markup=False).print(table)  # names may have brackets
+        make_console().print(table)
 
 
 def _count(one: ndshare.Info) -> int:

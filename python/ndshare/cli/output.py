@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import typer
+from rich.console import Console
 
 from ndshare import Spec
+
+_NO_TERMINAL_COLUMNS = 10_000
 
 
 def format_bytes(count: int) -> str:
@@ -39,6 +43,18 @@ def _shape(spec: Spec) -> str:
 def print_json(value: Any) -> None:
     """Indented, keys as they come."""
     typer.echo(json.dumps(value, indent=2, default=str))
+
+
+def print_json_line(value: Any) -> None:
+    """One of many, for who reads line by line."""
+    typer.echo(json.dumps(value, default=str))
+    sys.stdout.flush()
+
+
+def make_console() -> Console:
+    """For tables. Into a file or pipe, where somebody may look for a name, no line is folded."""
+    width = None if sys.stdout.isatty() else _NO_TERMINAL_COLUMNS
+    return Console(markup=False, width=width)  # names may have brackets
 
 
 @contextmanager

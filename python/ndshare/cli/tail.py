@@ -8,7 +8,7 @@ import numpy as np
 import typer
 
 import ndshare
-from ndshare.cli.output import one_line_errors, print_json
+from ndshare.cli.output import one_line_errors, print_json_line
 
 
 def tail(
@@ -17,7 +17,7 @@ def tail(
     latest: bool = typer.Option(
         True, help="Only the newest at each look; else every frame (a `block` publisher waits)."
     ),
-    json: bool = typer.Option(False, "--json", help="One JSON object a frame."),
+    json: bool = typer.Option(False, "--json", help="One JSON object a line, for each frame."),
 ) -> None:
     """Follow a stream: number, age, shape and a summary of each frame."""
     with one_line_errors(), ndshare.Subscriber(name, latest=latest) as sub:
@@ -27,7 +27,7 @@ def tail(
         for frame in sub:
             values = _describe(frame)
             if json:
-                print_json(values)
+                print_json_line(values)
             else:
                 fields = "  ".join(f"{key}: {text}" for key, text in values["fields"].items())
                 attrs = f"  {values['attrs']}" if values["attrs"] else ""

@@ -6,12 +6,12 @@ import time
 from collections.abc import Mapping
 
 import typer
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 
 import ndshare
-from ndshare.cli.output import one_line_errors, print_json
+from ndshare.cli.output import make_console, one_line_errors, print_json_line
 
 _COUNTED = {"array": "version", "stream": "published", "service": "answered"}
 
@@ -20,7 +20,7 @@ def top(
     pattern: str = typer.Argument("*", help='Shell pattern; "*" also matches "/".'),
     interval: float = typer.Option(1.0, "--interval", min=0.05, help="Seconds between two looks."),
     count: int = typer.Option(0, "--count", min=0, help="So many looks; 0: until Ctrl-C."),
-    json: bool = typer.Option(False, "--json", help="One JSON object a look, instead of a screen."),
+    json: bool = typer.Option(False, "--json", help="A line for each look: a JSON list."),
 ) -> None:
     """Show rates, losses and the health of workers, again and again.
 
@@ -28,7 +28,7 @@ def top(
     look is printed below the last.
     """
     with one_line_errors():
-        console = Console(markup=False)  # names may have brackets
+        console = make_console()
         before, then = _look(pattern), time.monotonic()
         looks = 0
         with Live(console=console, auto_refresh=False, transient=False) as live:
@@ -40,7 +40,7 @@ def top(
                 }
                 if json:
                     live.stop()
-                    print_json([_plain(one, rates[name]) for name, one in now.items()])
+                    print_json_line([_plain(one, rates[name]) for name, one in now.items()])
                 elif console.is_terminal:
                     live.update(_screen(now, rates), refresh=True)
                 else:

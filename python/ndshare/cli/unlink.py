@@ -19,9 +19,11 @@ def unlink(
         first: Exception | None = None
         for name in names:  # all of them, as rm does; the first refusal is the exit code's
             try:
-                ndshare.unlink(name, missing_ok=missing_ok)
+                ndshare.unlink(name)
                 done.append(name)
             except Exception as error:
+                if missing_ok and isinstance(error, ndshare.NotFound):
+                    continue
                 if first is not None:
                     typer.echo(f"ndshare: {first}", err=True)
                 first = error
