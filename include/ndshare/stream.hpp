@@ -222,8 +222,9 @@ class Publisher {
     bool is_object() const;
     int slots() const;
     std::uint64_t generation() const;
-    std::size_t nbytes() const;      // memory of the stream
-    std::string blocked_by() const;  // who was in the way when put() or loan() timed out
+    std::size_t nbytes() const;  // memory of the stream
+    // Who was in the way when a frame was dropped, or put() or loan() timed out.
+    std::string blocked_by() const;
     std::string attrs_json() const;
     void update_attrs(const std::function<std::string(std::string_view)>& change);
     void close() noexcept;

@@ -261,6 +261,9 @@ void init_stream(nb::module_& m) {
         .def_prop_ro(
             "dropped", [](PyPublisher& p) { return p.get().dropped(); },
             "Frames that this publisher gave up as every slot was pinned (drop_oldest).")
+        .def_prop_ro(
+            "blocked_by", [](PyPublisher& p) { return p.get().blocked_by(); },
+            "In words, which process was in the way when a frame was dropped, or put() timed out.")
         .def_prop_ro("nbytes", [](PyPublisher& p) { return p.get().nbytes(); })
         .def(
             "_loan",

@@ -255,6 +255,7 @@ def test_pins_of_the_dead_come_back(peer: PeerMaker) -> None:
         other.do("sub = ndshare.Subscriber('cam'); frame = sub.get(5)")
         pub.put(frame_of(1))
         assert pub.put(frame_of(2)) is None
+        assert f"process {other.get('os.getpid()')} " in pub.blocked_by
         other.kill()
         assert pub.put(frame_of(3)) is not None
 
