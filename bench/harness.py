@@ -1,8 +1,8 @@
 """Runs the contestants of a row side by side: every round runs each of them once, in turn, so that
 whatever else the machine does meets them all.
 
-A contestant is a program that starts its second process itself, measures, and prints one line of
-JSON. What the two of them leave behind when they are killed is removed here.
+A contestant is a program that starts its second process itself, measures, and prints lines of JSON
+objects. What the two of them leave behind when they are killed is removed here.
 """
 
 from __future__ import annotations
@@ -186,11 +186,14 @@ def run_once(contestant: Contestant, settings: Settings) -> Findings:
         _end(process)  # its second process, if any is left
         _remove_leftovers(process.pid, settings)
         raise ContestantFailed(errors.strip()[-2000:] or f"exit status {process.returncode}")
+    findings: dict[str, float] = {}
     try:
-        findings = json.loads(out.strip().splitlines()[-1])
-    except (IndexError, ValueError):
-        raise ContestantFailed(f"printed no findings: {out.strip()[-200:]!r}") from None
-    if not isinstance(findings, dict):
+        for line in out.splitlines():
+            if line.startswith("{"):
+                findings |= json.loads(line)
+    except (TypeError, ValueError):
+        findings = {}
+    if not findings:
         raise ContestantFailed(f"printed no findings: {out.strip()[-200:]!r}")
     return findings
 

@@ -17,6 +17,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -127,17 +128,31 @@ def run_pair(
         options.count, options.warm_up, prefix, index, cpus[index], shared, read_fd, write_fd
     )
     if index == 1:
-        sys.exit(_run(lambda: second(side)))
+        sys.exit(_run(lambda: (second(side), side._exchange(_peak_rss_bytes()))))
     signal.signal(signal.SIGCHLD, lambda number, frame: _require_no_failure(child))
-    result: list[Findings] = []
-    status = _run(lambda: result.append(first(side)))
+    result: dict[str, float] = {}
+
+    def measure() -> None:
+        result.update(first(side))
+        result["peak_rss_bytes"] = _peak_rss_bytes()
+        result["peak_rss_bytes"] += side._exchange(0)
+
+    status = _run(measure)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if status:
         os.kill(child, signal.SIGTERM)
     _, child_status = os.waitpid(child, 0)
     if not status and not child_status:
-        print(json.dumps(result[0]), flush=True)
+        print(json.dumps(result), flush=True)
     sys.exit(status or (1 if child_status else 0))
+
+
+def _peak_rss_bytes() -> int:
+    """Of this process, since it was started (getrusage would count what it was forked from)."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 def _run(body: Callable[[], None]) -> int:

@@ -66,5 +66,6 @@ TIMES = (
     Column("p99.9", "p999_ns"),
     Column("mean", "mean_ns"),
     Column("CPU of both", "cpu_ns_per_op"),
+    Column("memory of both", "peak_rss_bytes", "bytes"),
 )
 RATE = Column("per second", "per_second", "number")

@@ -116,14 +116,23 @@ int run_pair(int argc, char** argv, std::vector<std::string> known, std::size_t 
         if (!is_first) {
             prctl(PR_SET_PDEATHSIG, SIGTERM);
             if (getppid() != side.first_pid_) return 1;
-            return run_side(side, second);
+            return run_side(side, [&](Side& own) {
+                second(own);
+                own.send(peak_memory_bytes());
+            });
         }
-        const int result = run_side(side, first);
+        std::int64_t peak_bytes = 0;
+        const int result = run_side(side, [&](Side& own) {
+            first(own);
+            peak_bytes = peak_memory_bytes() + own.receive();
+        });
         if (result != 0) kill(child, SIGTERM);
         int status = 0;
         while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
         }
-        return result != 0 || status != 0 ? 1 : 0;
+        if (result != 0 || status != 0) return 1;
+        print_peak_memory(peak_bytes);
+        return 0;
     } catch (const std::exception& e) {
         std::fprintf(stderr, "%s\n", e.what());
         return 1;

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <fstream>
 #include <numeric>
+#include <string>
 
 namespace bench {
 
@@ -33,6 +35,18 @@ std::int64_t Samples::per_mille(int share) const {
 std::int64_t Samples::total() const {
     return std::accumulate(values_.begin(), values_.begin() + static_cast<std::ptrdiff_t>(used_),
                            std::int64_t{0});
+}
+
+std::int64_t peak_memory_bytes() {
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);) {
+        if (line.starts_with("VmHWM:")) return std::stoll(line.substr(6)) * 1024;
+    }
+    return 0;
+}
+
+void print_peak_memory(std::int64_t bytes) {
+    std::printf("{\"peak_rss_bytes\": %lld}\n", static_cast<long long>(bytes));
 }
 
 void print_result(const Samples& samples, std::int64_t cpu_total_ns, const Findings& findings,

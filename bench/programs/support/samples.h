@@ -41,4 +41,9 @@ using Findings = std::vector<std::pair<std::string, std::uint64_t>>;
 void print_result(const Samples& samples, std::int64_t cpu_total_ns, const Findings& findings,
                   std::int64_t ops_per_sample = 1);
 
+// {"peak_rss_bytes": ...}: what both processes had resident at the most.
+void print_peak_memory(std::int64_t bytes);
+// Of this process, since it was started (getrusage would count what it was forked from).
+std::int64_t peak_memory_bytes();
+
 }  // namespace bench
