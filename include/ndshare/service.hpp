@@ -85,6 +85,8 @@ class [[nodiscard]] Batch {
     std::size_t output_count() const noexcept;
     FieldView input_at(std::size_t index) const;
     FieldView output_at(std::size_t index) const;
+    // Copies an output of each call that is open; rows: of all calls, one after the other.
+    void fill_at(std::size_t index, const std::byte* rows);
     std::string_view input_name(std::size_t index) const;
     std::string_view output_name(std::size_t index) const;
     const Spec& output_spec(std::size_t index) const;                    // of one call

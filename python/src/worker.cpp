@@ -100,17 +100,10 @@ struct PyBatch {
                                std::string(batch.output_name(k)));
         }
         if (!spec.maxshape.empty()) resize(each, batch.output_name(k));
-        // Call by call: where the whole batch has no one place, each call has its own.
-        for (std::size_t i = 0; i < batch.size(); ++i) {
-            if (batch.size() == 1) {
-                copy_to(batch.output_at(k), given);
-                return;
-            }
-            const Batch one = batch.slice(i, 1);
-            if (!one.is_open()) continue;  // its answer stays
-            const FieldView field = one.output_at(k);
-            std::memcpy(const_cast<std::byte*>(field.data), data_of(given) + i * field.nbytes,
-                        field.nbytes);
+        if (batch.size() == 1) {
+            copy_to(batch.output_at(k), given);
+        } else {
+            batch.fill_at(k, data_of(given));
         }
     }
     void end_views() {

@@ -101,6 +101,11 @@ FieldView Batch::output_at(std::size_t index) const {
     return view;
 }
 
+void Batch::fill_at(std::size_t index, const std::byte* rows) {
+    in_operation("reply", impl_->calls->name(),
+                 [&] { impl_->calls->fill(index, impl_->begin, impl_->count, rows); });
+}
+
 std::shared_ptr<const std::byte> Batch::memory(const std::byte* at) const {
     return {impl_->calls, at};
 }

@@ -175,6 +175,22 @@ std::byte* TakenCalls::output(std::size_t f, std::size_t begin, std::size_t coun
     return made;
 }
 
+void TakenCalls::fill(std::size_t f, std::size_t begin, std::size_t count, const std::byte* rows) {
+    require_ours();
+    const std::lock_guard lock(mutex_);
+    const layout::Field& field = memory_->plan.results[f];
+    for (std::size_t k = begin; k < begin + count; ++k) {
+        const Output& one = output_of(f, k);
+        const std::size_t bytes = bytes_of(field, one.shape);
+        if (calls_[k].open) {  // else its answer stays
+            std::byte* const to =
+                one.apart != nullptr ? one.apart : memory_->at(field, calls_[k].held.slot);
+            std::memcpy(to, rows, bytes);
+        }
+        rows += bytes;
+    }
+}
+
 void TakenCalls::resize(std::size_t f, std::size_t begin, std::size_t count, const Shape& shape) {
     require_ours();
     const std::lock_guard lock(mutex_);

@@ -39,6 +39,8 @@ class TakenCalls {
     // Of calls begin .. begin + count; shape gets the leading axis.
     const std::byte* input(std::size_t field, std::size_t begin, std::size_t count, Shape& shape);
     std::byte* output(std::size_t field, std::size_t begin, std::size_t count, Shape& shape);
+    // Copies an answer for each open call; rows: of all calls, one after the other.
+    void fill(std::size_t field, std::size_t begin, std::size_t count, const std::byte* rows);
     // Errors of output() and answer(): Invalid, where calls of the part have different shapes, or
     // none.
     void resize(std::size_t field, std::size_t begin, std::size_t count, const Shape& shape);

@@ -54,14 +54,14 @@ class CopyChoice {
                     rests_ = kRestsMin;
                 } else {
                     change_way();
-                    rests_ = std::min(rests_ * 2, kRestsMax);
+                    rests_ = std::min(rests_ * kRestsGrowth, kRestsMax);
                 }
                 rests_left_ = rests_;
                 phase_ = Phase::rest;
         }
     }
 
-    static constexpr int kRestsMin = 8, kRestsMax = 512;
+    static constexpr int kRestsMin = 32, kRestsGrowth = 4, kRestsMax = 512;
     static constexpr double kWorthwhile = 0.95;  // of the price: less is noise
     static constexpr double kDearest = 2;        // of the cheapest copy's price, of those so far
 
@@ -75,7 +75,7 @@ class CopyChoice {
 
     std::atomic<bool> is_past_;  // the rest belongs to who learns
     Phase phase_ = Phase::rest;
-    int rests_ = kRestsMin / 2, rests_left_ = 1;  // the first run also meets fresh pages
+    int rests_ = kRestsMin / kRestsGrowth, rests_left_ = 1;  // the first run also meets fresh pages
     std::size_t seen_bytes_ = 0;
     double spent_ns_ = 0, cheapest_ = kNone, used_price_ = 0;
 };
