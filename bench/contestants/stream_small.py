@@ -108,6 +108,8 @@ def _iceoryx2(side: Side) -> Iterator[Callable[..., Any]]:
         if side.index == 0:
             subscriber = service.subscriber_builder().create()
             side.meet()
+            side.meet()  # the publisher is there
+            subscriber.has_samples()  # connects: it loses one when its buffer is full before
 
             def receive() -> bytes:
                 while True:
@@ -119,6 +121,7 @@ def _iceoryx2(side: Side) -> Iterator[Callable[..., Any]]:
         else:
             send = peers.iceoryx2_send(peers.iceoryx2_publisher(service), SMALL_NBYTES)
             addresses = [row.ctypes.data for row in _WORDS]
+            side.meet()
             yield lambda k: send(addresses[k % payload.SMALL_COUNT])
         side.meet()
 
@@ -300,7 +303,7 @@ def take(side: Side, receive: Receive, as_bytes: bool) -> Findings:
     def warm_up() -> None:
         for k in range(side.warm_up):
             if bytes(receive()) != _small(k):
-                raise ValueError("what was received is not what was sent")
+                raise ValueError(f"payload {k} is not what was sent")
 
     side.meet()
     warm_up()
