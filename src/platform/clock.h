@@ -9,7 +9,6 @@ namespace ndshare::platform {
 std::int64_t monotonic_ns() noexcept;
 std::int64_t realtime_ns() noexcept;  // CLOCK_REALTIME
 
-
 // The same instant on both clocks, for the price of one: the distance between them is looked at
 // again every 100 ms, so a step of the realtime clock is seen that late.
 struct Instant {
